@@ -1,0 +1,259 @@
+"""The command line: parse, call one function, print. Every import that costs time waits for its command."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from xsweep import errors
+
+if TYPE_CHECKING:
+    from xsweep.engine.run import Event
+    from xsweep.launch import Campaign
+    from xsweep.spec.sweep import Sweep
+    from xsweep.tasks.source import Sources
+
+app = typer.Typer(
+    name="xsweep",
+    help="How much does English intermediate-task training still add to zero-shot transfer as models grow?",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="The sweep file, such as sweeps/pilot.yaml.")]
+StoreFolder = Annotated[Path, typer.Option("--store", envvar="XSWEEP_STORE", help="Folder that keeps every result.")]
+Mirrors = Annotated[
+    list[Path] | None,
+    typer.Option("--mirror", help="Folder of data sets and models (ORG--NAME/...); then no hub is asked. Repeatable."),
+]
+Tracking = Annotated[
+    str | None,
+    typer.Option("--tracking", envvar="MLFLOW_TRACKING_URI", help="MLflow store; SQLite inside --store by default."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+DEFAULT_STORE = Path("runs")
+
+
+def main() -> None:
+    """Entry point of the ``xsweep`` command: users' mistakes become one plain line and an exit code."""
+    try:
+        sys.exit(app(standalone_mode=False) or errors.COMPLETE)
+    except errors.XsweepError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("stopped at once; run the same command again to go on.", err=True)
+        sys.exit(errors.CTRL_C)
+    except Exception as error:
+        if getattr(error, "exit_code", None) == 2 and hasattr(error, "format_message"):  # click's usage errors
+            typer.echo(f"{error.format_message()}\nTry `xsweep --help`.", err=True)
+            sys.exit(2)
+        raise
+
+
+@app.command()
+def check(sweep: SweepFile, data: Annotated[bool, typer.Option("--data", help="Load every split too.")] = False,
+          mirror: Mirrors = None) -> None:  # fmt: skip
+    """Every error in a sweep file, with line and column; with --data, in its data too.
+
+    Example: xsweep check sweeps/pilot.yaml
+    """
+    spec = _load(sweep)
+    typer.echo(f"{sweep}: fine. {_summary(spec)}")
+    if data:
+        from xsweep.engine.survey import survey
+
+        prints = survey(spec, _sources(mirror))
+        for name, fingerprint in {**prints.splits, **prints.models}.items():
+            typer.echo(f"  {fingerprint[:16]}  {name}")
+
+
+@app.command()
+def plan(sweep: SweepFile, store: StoreFolder = DEFAULT_STORE, mirror: Mirrors = None, as_json: Json = False) -> None:
+    """What will run, what is shared, what is done already, and what it costs.
+
+    Example: xsweep plan sweeps/pilot.yaml
+    """
+    from xsweep.plan.cells import build_plan
+    from xsweep.plan.show import plan_rows, plan_text
+    from xsweep.store.store import Store
+
+    built = build_plan(_load(sweep))
+    resolver = _resolver_from_cache(built, Store(store), _sources(mirror))
+    typer.echo(json.dumps(plan_rows(built, resolver)) if as_json else plan_text(built, resolver))
+
+
+@app.command()
+def run(
+    sweep: SweepFile,
+    store: StoreFolder = DEFAULT_STORE,
+    mirror: Mirrors = None,
+    tracking: Tracking = None,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", envvar="RAY_ADDRESS", help="A Ray cluster; a private local one by default."),
+    ] = None,
+) -> None:
+    """Run a sweep, or go on with it, then write its report.
+
+    Example: xsweep run sweeps/pilot.yaml --mirror DIR
+    """
+    outcome, page = _campaign(sweep, store, mirror, tracking).launch(address, _watcher())
+    for label, reason in outcome.failed.items():
+        typer.echo(f"failed  {label}: {reason}", err=True)
+    typer.echo(f"{outcome.done} of {outcome.cells} cells scored; {outcome.ran} stages ran now.")
+    typer.echo(f"report: {page}")
+    if not outcome.complete:
+        raise typer.Exit(errors.INCOMPLETE)
+
+
+@app.command()
+def report(
+    sweep: SweepFile, store: StoreFolder = DEFAULT_STORE, mirror: Mirrors = None, tracking: Tracking = None
+) -> None:
+    """Write the report again from what is tracked, without training anything.
+
+    Example: xsweep report sweeps/pilot.yaml
+    """
+    campaign = _campaign(sweep, store, mirror, tracking)
+    typer.echo(f"report: {campaign.report(campaign.survey())}")
+
+
+@app.command()
+def sync(
+    sweep: SweepFile, store: StoreFolder = DEFAULT_STORE, mirror: Mirrors = None, tracking: Tracking = None
+) -> None:
+    """Replay the store into MLflow; what is there already is left alone.
+
+    Example: xsweep sync sweeps/pilot.yaml --tracking http://127.0.0.1:5000
+    """
+    campaign = _campaign(sweep, store, mirror, tracking)
+    typer.echo(f"{campaign.sync(campaign.survey())} runs written to {campaign.tracking}")
+
+
+@app.command()
+def status(sweep: SweepFile, store: StoreFolder = DEFAULT_STORE, mirror: Mirrors = None, as_json: Json = False) -> None:
+    """How far a sweep is, and what failed.
+
+    Example: xsweep status sweeps/pilot.yaml
+    """
+    from xsweep.plan.cells import build_plan
+    from xsweep.plan.show import status_rows, status_text
+    from xsweep.store.store import Store
+
+    built = build_plan(_load(sweep))
+    resolver = _resolver_from_cache(built, Store(store), _sources(mirror))
+    typer.echo(json.dumps(status_rows(built, resolver)) if as_json else status_text(built, resolver))
+
+
+@app.command()
+def ui(store: StoreFolder = DEFAULT_STORE, tracking: Tracking = None, port: int = 5000) -> None:
+    """MLflow's UI on the sweep's tracking store, on this machine only.
+
+    Example: xsweep ui --store runs
+    """
+    uri = _tracking(tracking, store)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1"]
+    os.execv(sys.executable, [*command, "--port", str(port)])
+
+
+@app.command()
+def tasks(as_json: Json = False) -> None:
+    """The tasks that xsweep knows.
+
+    Example: xsweep tasks --json
+    """
+    from xsweep.tasks.catalog import CATALOG
+
+    entries = [task.model_dump(mode="json") for task in CATALOG.values()]
+    _catalogue(entries, ("name", "family", "format", "metric", "rows"), as_json)
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """The models that xsweep knows.
+
+    Example: xsweep models --json
+    """
+    from xsweep.models.catalog import MODELS
+
+    _catalogue(
+        [model.model_dump(mode="json") for model in MODELS.values()], ("name", "id", "ladder", "params"), as_json
+    )
+
+
+def _catalogue(entries: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(entries))
+        return
+    rows = [columns, *(tuple("" if e[c] is None else str(e[c]) for c in columns) for e in entries)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
+    for row in rows:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _campaign(sweep: Path, store: Path, mirror: list[Path] | None, tracking: str | None) -> Campaign:
+    spec = _load(sweep)  # before anything heavy is imported: a wrong file answers at once
+    from xsweep.launch import Campaign
+
+    return Campaign(spec, sweep, store, _sources(mirror), _tracking(tracking, store))
+
+
+def _load(sweep: Path) -> Sweep:
+    from xsweep.spec.load import load_sweep
+
+    return load_sweep(sweep)
+
+
+def _sources(mirror: list[Path] | None) -> Sources:
+    from xsweep.tasks.source import Sources
+
+    folders = mirror or [Path(part) for part in os.environ.get("XSWEEP_MIRROR", "").split(os.pathsep) if part]
+    missing = [str(folder) for folder in folders if not folder.is_dir()]
+    if missing:
+        raise errors.UsageError(f"--mirror {missing[0]}: no such folder")
+    cache = Path(os.environ.get("XSWEEP_CACHE", Path.home() / ".cache" / "xsweep"))
+    return Sources(tuple(folder.resolve() for folder in folders), cache)
+
+
+def _tracking(uri: str | None, store: Path) -> str:
+    return uri or f"sqlite:///{store.resolve() / 'mlflow.db'}"
+
+
+def _resolver_from_cache(built: Any, store: Any, sources: Sources) -> Any:
+    """The resolver where every fingerprint is cached, so that nothing is loaded; else None ("unverified")."""
+    from xsweep.engine.survey import cached_survey
+    from xsweep.plan.resolve import Resolver
+
+    prints = cached_survey(built.sweep, sources)
+    return Resolver(built, prints, store) if prints else None
+
+
+def _summary(spec: Sweep) -> str:
+    from xsweep.plan.cells import build_plan
+
+    built = build_plan(spec)
+    return (
+        f"{len(spec.models)} models, {len(spec.arms)} arms, {len(spec.targets)} targets, {len(spec.seeds)} seeds: "
+        f"{len(built.cells)} cells, {sum(map(len, built.levels))} studies."
+    )
+
+
+def _watcher() -> Any:
+    """One plain line per event."""
+
+    def watch(event: Event) -> None:
+        typer.echo(f"{event.what:<6} {event.status:<10} {event.label}  {event.detail}".rstrip())
+
+    return watch
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+"""The sweep on a cluster: studies level by level, then the reporting stages; whatever the store holds is kept."""
+
+from __future__ import annotations
+
+import platform
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from xsweep.engine.cluster import Cluster
+from xsweep.engine.pool import GroupPool
+from xsweep.engine.search import run_level
+from xsweep.engine.signals import interruptible
+from xsweep.engine.studies import Suggestions, decide
+from xsweep.errors import Interrupted
+from xsweep.plan.cells import Cell, Plan
+from xsweep.plan.prints import Prints
+from xsweep.plan.resolve import Resolver
+from xsweep.plan.stage import Hyper, Job, Stage
+from xsweep.plan.study import Study, Trial
+from xsweep.store.manifests import Manifest
+from xsweep.store.store import Store
+from xsweep.tasks.source import Sources
+
+COUNTS = ("ok", "degenerate")
+"""Statuses of stages whose scores count."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that a watcher of the sweep wants to know."""
+
+    what: str
+    """``study``, ``trial``, ``stage`` or ``note``."""
+    label: str
+    status: str
+    detail: str = ""
+
+
+@dataclass
+class Outcome:
+    """How a launch ended: reporting cells done and wanted, stages run now, and what failed."""
+
+    done: int
+    cells: int
+    ran: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    """Label of each stage that failed in this launch -> its reason."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every reporting cell has its score."""
+        return self.done == self.cells
+
+
+def scored(resolver: Resolver, cell: Cell) -> bool:
+    """Whether a reporting cell has its score in the store."""
+    stage = resolver.evaluate(cell)
+    manifest = resolver.store.manifest(stage.key) if stage else None
+    return manifest is not None and manifest.status in COUNTS
+
+
+def run(
+    plan: Plan,
+    store: Store,
+    prints: Prints,
+    sources: Sources,
+    *,
+    address: str | None = None,
+    watch: Callable[[Event], None] = lambda _: None,
+) -> Outcome:
+    """Do what is not done yet. Ray starts only when something is left to do.
+
+    Raises ``Interrupted`` when stopped by a signal, ``StoreBusy`` when another driver holds the store and
+    ``EnvironmentProblem`` when the cluster cannot hold the workers that the layout asks for.
+    """
+    launch = _Launch(plan, Resolver(plan, prints, store), store, watch)
+    with store.lease():
+        if launch.open():
+            context = {"store": store.root, "sources": sources, "layout": plan.sweep.layout}
+            with (
+                interruptible(lambda text: watch(Event("note", text, ""))) as stop,
+                Cluster(address) as cluster,
+                GroupPool(cluster, plan.sweep.layout, context) as pool,
+            ):
+                launch.go(pool, cluster.scratch, stop)
+        launch.tidy()
+    done = sum(scored(launch.resolver, cell) for cell in plan.cells)
+    return Outcome(done, len(plan.cells), launch.ran, launch.failed)
+
+
+class _Launch:
+    """One launch of a sweep: what it ran and what failed, on top of what the store knows."""
+
+    def __init__(self, plan: Plan, resolver: Resolver, store: Store, watch: Callable[[Event], None]) -> None:
+        self.plan, self.resolver, self.store, self.watch = plan, resolver, store, watch
+        self.ran = 0
+        self.failed: dict[str, str] = {}
+        self._failed_keys: set[str] = set()
+        self._trials: dict[str, dict[int, Trial]] = {}
+
+    def open(self) -> bool:
+        """Whether anything is left to do."""
+        searches = (cell for level in self.plan.levels for cell in level)
+        return any(self._undecided(cell) for cell in searches) or any(True for _ in self.resolver.ready())
+
+    def go(self, pool: GroupPool, scratch: Path, stop: threading.Event) -> None:
+        """Run the levels of studies, then the reporting stages."""
+        for number, level in enumerate(self.plan.levels):
+            studies = [study for cell in level if (study := self._undecided(cell))]
+            for study in studies:
+                self.watch(Event("study", study.label, "searching", f"{study.space.trials} trials"))
+            if studies:
+                run_level(
+                    studies, pool, self._finished, self._trial_job, self._on_trial, scratch / f"level{number}", stop
+                )
+            if stop.is_set():
+                raise Interrupted(_how_to_go_on())
+            for study in studies:
+                self._decide(study)
+        self._report(pool, stop)
+
+    def tidy(self) -> None:
+        """Evict weights that the sweep does not keep."""
+        if self.plan.sweep.keep == "none" and not any(True for _ in self.resolver.ready()):
+            for cell in self.plan.cells:
+                stage = self.resolver.target(cell)
+                if stage and stage.parent:
+                    self.store.evict(stage.parent)
+
+    # ---- studies ---------------------------------------------------------------------------------
+
+    def _undecided(self, cell: Cell) -> Study | None:
+        study = self.resolver.study(cell)
+        return study if study and self.store.decision(study.address) is None else None
+
+    def _finished(self, study: Study) -> Mapping[int, Trial]:
+        """Trials that ended: those in the store, and those that failed in this launch."""
+        suggestions, ended = Suggestions(study), dict(self._trials.get(study.address, {}))
+        while True:
+            found = {}
+            for number, hyper in suggestions.pending(ended):
+                stage = self.resolver.trial(study, hyper)
+                manifest = self.store.manifest(stage.key)
+                if number not in ended and manifest and manifest.final:
+                    found[number] = Trial(number, hyper, stage.key, manifest.status, manifest.metrics.get("score"))
+            if not found:
+                return ended
+            ended |= found
+
+    def _trial_job(self, study: Study, hyper: Hyper) -> Job:
+        return self.resolver.job(self.resolver.trial(study, hyper))
+
+    def _on_trial(self, study: Study, trial: Trial) -> None:
+        self._trials.setdefault(study.address, {})[trial.number] = trial
+        score = "" if trial.score is None else f"{trial.score:.1f} on English dev"
+        detail = f"lr {trial.hyper.lr:g}, {trial.hyper.epochs} epochs  {score}"
+        self.watch(Event("trial", f"{study.label} t{trial.number:02d}", trial.status, detail))
+        if trial.status != "aborted":
+            self.ran += 1
+
+    def _decide(self, study: Study) -> None:
+        trials = [trial for _, trial in sorted(self._finished(study).items())]
+        decision = decide(study, trials)
+        if decision is None:
+            self.failed[study.label] = "every trial failed; the first: " + (self._reason(trials[0]) if trials else "?")
+            self.watch(Event("study", study.label, "failed", self.failed[study.label]))
+            return
+        self.store.decide(study.address, decision)
+        if study.kind == "intermediate":
+            for trial in trials:
+                if trial.key != decision["key"]:
+                    self.store.evict(trial.key)
+        hyper = decision["hyper"]
+        self.watch(Event("study", study.label, "decided", f"lr {hyper['lr']:g}, {hyper['epochs']} epochs"))
+
+    def _reason(self, trial: Trial) -> str:
+        manifest = self.store.manifest(trial.key)
+        return manifest.reason if manifest else trial.status
+
+    # ---- reporting stages ------------------------------------------------------------------------
+
+    def _report(self, pool: GroupPool, stop: threading.Event) -> None:
+        """Keep every ready job in the pool until nothing is left that may run."""
+        flying: dict[Future[dict[str, Any]], tuple[str, Job]] = {}
+        while not stop.is_set():
+            aloft = {job.key for _, job in flying.values()}
+            for label, job in self.resolver.ready():
+                if job.key not in aloft and not any(stage.key in self._failed_keys for stage in job.stages):
+                    flying[pool.submit(job)] = (label, job)
+            if not flying:
+                return
+            ended, _ = wait(flying, timeout=1.0, return_when=FIRST_COMPLETED)
+            for future in ended:
+                self._on_job(*flying.pop(future), future.result())
+        raise Interrupted(_how_to_go_on())
+
+    def _on_job(self, label: str, job: Job, result: Mapping[str, Any]) -> None:
+        if result["status"] == "aborted":
+            return
+        self.ran += 1
+        if result["status"] == "failed":
+            self.failed[label] = result["reason"]
+            self._failed_keys.add(self.note_failure(job, result))
+        score = next((o["score"] for o in reversed(result["outcomes"]) if o.get("score") is not None), None)
+        detail = result["reason"] or ("" if score is None else f"{score:.1f}")
+        self.watch(Event("stage", label, result["status"], f"{detail}  {result['seconds']:.1f} s"))
+
+    def note_failure(self, job: Job, result: Mapping[str, Any]) -> str:
+        """Write the failed attempt of the first stage of ``job`` that did not end; returns its key."""
+        ended = {outcome["key"] for outcome in result["outcomes"]}
+        stage = next(stage for stage in job.stages if stage.key not in ended)
+        record_failure(self.store, stage, result["reason"])
+        return stage.key
+
+
+def record_failure(store: Store, stage: Stage, reason: str) -> None:
+    """Leave a manifest of a failed attempt, so that the report shows the hole and the next run tries again."""
+    before = store.manifest(stage.key)
+    store.commit(
+        Manifest(
+            key=stage.key,
+            kind=stage.kind,
+            status="failed",
+            reason=reason,
+            spec=stage.payload(),
+            parent=stage.parent,
+            layout={},
+            versions={"python": platform.python_version()},
+            timings={},
+            metrics={},
+            files={},
+            attempt=before.attempt + 1 if before else 1,
+        ),
+        {},
+        None,
+    )
+
+
+def _how_to_go_on() -> str:
+    return "stopped; nothing that had ended is lost. Run the same command again to go on."

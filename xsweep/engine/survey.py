@@ -1,0 +1,36 @@
+"""Load, check and fingerprint all that a sweep reads, before anything runs. Touches data and models, never Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from xsweep.errors import DataError
+from xsweep.models.folder import count_params, model_folder, model_print
+from xsweep.plan.prints import Prints, readings
+from xsweep.spec.sweep import Sweep
+from xsweep.tasks.examples import fingerprint
+from xsweep.tasks.source import Sources
+
+
+def survey(sweep: Sweep, sources: Sources, note: Callable[[str], None] = lambda _: None) -> Prints:
+    """Fingerprint every split and every model of the sweep; unchanged ones come from the cache.
+
+    Raises ``DataError`` with every fault found, one a line, and ``EnvironmentProblem`` for a model that
+    cannot be used.
+    """
+    splits: dict[str, str] = {}
+    faults: list[str] = []
+    for reading in readings(sweep):
+        note(f"checking {reading.name}")
+        try:
+            splits[reading.name] = fingerprint(reading.task, reading.part, sources, reading.language)
+        except DataError as fault:
+            faults.append(str(fault))
+    if faults:
+        raise DataError("\n".join(dict.fromkeys(faults)))
+    models, params = {}, {}
+    for model in sweep.models:
+        note(f"checking model {model.name}")
+        models[model.name] = model_print(model, sources)
+        params[model.name] = count_params(model_folder(model, sources))
+    return Prints(splits, models, params)

@@ -1,0 +1,105 @@
+"""One launch of a sweep from end to end: survey, run, track, report. What `run`, `sync` and `report` share."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+from xsweep.engine.run import Event, Outcome, run
+from xsweep.engine.survey import survey
+from xsweep.errors import EnvironmentProblem
+from xsweep.plan.cells import Plan, build_plan
+from xsweep.plan.prints import Prints
+from xsweep.plan.records import collect
+from xsweep.plan.resolve import Resolver
+from xsweep.plan.show import plan_text
+from xsweep.report.page import write_report
+from xsweep.spec.sweep import Sweep
+from xsweep.store.store import Store
+from xsweep.tasks.source import Sources
+from xsweep.tracking.frames import read_runs, scores_from_records
+from xsweep.tracking.sync import Launch, sync
+
+SHIP_EVERY = 20.0
+"""Seconds between two looks for ended stages that MLflow lacks."""
+
+
+class Campaign:
+    """A sweep together with where its results, its runs and its report live."""
+
+    def __init__(self, sweep: Sweep, file: Path, store: Path, sources: Sources, tracking: str) -> None:
+        self.sweep, self.file, self.sources, self.tracking = sweep, file, sources, tracking
+        self.plan: Plan = build_plan(sweep)
+        self.store = Store(store.resolve())
+        self.command = f"xsweep run {file}"
+
+    def launch(self, address: str | None, watch: Callable[[Event], None]) -> tuple[Outcome, Path]:
+        """Run the sweep, or go on with it, and write its report; returns how it ended and the page."""
+        prints = self.survey(lambda text: watch(Event("note", text, "")))
+        started = self._launch(prints)
+        with _Shipper(lambda: self.sync(prints, started)):
+            outcome = run(self.plan, self.store, prints, self.sources, address=address, watch=watch)
+        return outcome, self.report(prints, started, watch)
+
+    def survey(self, note: Callable[[str], None] = lambda _: None) -> Prints:
+        """Check and fingerprint all that the sweep reads; raises ``DataError``."""
+        return survey(self.sweep, self.sources, note)
+
+    def sync(self, prints: Prints, launch: Launch | None = None) -> int:
+        """Write every ended stage that MLflow lacks; returns how many."""
+        records = collect(Resolver(self.plan, prints, self.store))
+        return sync(self.sweep.name, records, self.tracking, launch or self._launch(prints))
+
+    def report(
+        self, prints: Prints, launch: Launch | None = None, watch: Callable[[Event], None] = lambda _: None
+    ) -> Path:
+        """Write the report from the tracked runs, or from the store where tracking is out of reach."""
+        records = collect(Resolver(self.plan, prints, self.store))
+        scores = scores_from_records(records)
+        try:
+            sync(self.sweep.name, records, self.tracking, launch or self._launch(prints))
+            tracked = read_runs(self.tracking, self.sweep.name, {r.key for r in records if r.key})
+            note = f"Read from MLflow at {self.tracking}."
+            if not tracked.equals(scores):
+                note = f"MLflow at {self.tracking} does not hold what the store holds; read from the store."
+        except EnvironmentProblem as problem:
+            note = f"Tracking could not be reached, so this was read from the store: {problem}"
+            watch(Event("note", note, ""))
+        folder = self.store.root / "reports" / self.sweep.name
+        text = self.file.read_text(encoding="utf-8-sig")
+        return write_report(
+            folder, self.sweep, text, records, scores, command=self.command, tracking_note=note,
+            caveats=[self.sweep.description] if self.sweep.description else [],
+        )  # fmt: skip
+
+    def _launch(self, prints: Prints) -> Launch:
+        text = self.file.read_text(encoding="utf-8-sig")
+        plan = plan_text(self.plan, Resolver(self.plan, prints, self.store))
+        return Launch(uuid.uuid4().hex, datetime.now(UTC), self.command, plan, text)
+
+
+class _Shipper:
+    """A thread that brings ended stages to MLflow while the sweep runs; training never waits for it."""
+
+    def __init__(self, ship: Callable[[], object]) -> None:
+        self._ship = ship
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="shipper", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join(timeout=30)
+
+    def _loop(self) -> None:
+        while not self._stop.wait(SHIP_EVERY):
+            try:
+                self._ship()
+            except EnvironmentProblem:
+                continue  # the store has it all; the last sync says what is wrong

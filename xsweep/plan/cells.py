@@ -1,0 +1,80 @@
+"""Sweep -> plan: every cell and every search that the file implies. Pure: no data, no store, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from xsweep.spec.sweep import Arm, Space, Sweep, Target
+
+Role = Literal["search", "report"]
+
+BASELINE = "none"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An address known from the sweep file alone.
+
+    A cell of role ``search`` is one study: of the intermediate stage where ``target`` is None, else of the
+    target stage. A cell of role ``report`` is one trained and scored model that enters the curves.
+    """
+
+    model: str
+    arm: str
+    target: str | None
+    seed: int
+    role: Role
+
+    @property
+    def label(self) -> str:
+        """For people: what varies, in reading order."""
+        parts = [self.model, self.arm, *([self.target] if self.target else [])]
+        return " / ".join(parts + ([f"s{self.seed}"] if self.role == "report" else []))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep will do: searches level by level, then the reporting cells."""
+
+    sweep: Sweep
+    levels: tuple[tuple[Cell, ...], ...]
+    """Searches; those of one level need decisions of the levels before it only."""
+    cells: tuple[Cell, ...]
+    """Reporting cells, in file order."""
+
+    def arm(self, name: str) -> Arm:
+        """The arm of that name."""
+        return next(arm for arm in self.sweep.arms if arm.name == name)
+
+    def target(self, name: str) -> Target:
+        """The target of that name."""
+        return next(target for target in self.sweep.targets if target.name == name)
+
+    def space(self, cell: Cell) -> Space:
+        """The search space of a search cell."""
+        return self.sweep.search.target if cell.target else self.sweep.search.intermediate
+
+    def intermediate_search(self, model: str, arm: str) -> Cell:
+        """The search that decides the intermediate stage of (model, arm)."""
+        return Cell(model, arm, None, self.sweep.search.seed, "search")
+
+    def target_search(self, model: str, arm: str, target: str) -> Cell:
+        """The search that decides the target stage of (model, arm, target): the baseline's where declared so."""
+        shared = self.sweep.search.target_per == "baseline"
+        return Cell(model, BASELINE if shared else arm, target, self.sweep.search.seed, "search")
+
+
+def build_plan(sweep: Sweep) -> Plan:
+    """Expand a sweep into its searches and reporting cells."""
+    plan = Plan(sweep, (), ())
+    models = [model.name for model in sweep.models]
+    arms = [arm.name for arm in sweep.arms]
+    targets = [target.name for target in sweep.targets]
+    first = [plan.intermediate_search(m, a) for m in models for a in arms if a != BASELINE]
+    searches = dict.fromkeys(plan.target_search(m, a, t) for m in models for a in arms for t in targets)
+    first += [cell for cell in searches if cell.arm == BASELINE]
+    second = [cell for cell in searches if cell.arm != BASELINE]
+    levels = tuple(tuple(level) for level in (first, second) if level)
+    cells = tuple(Cell(m, a, t, s, "report") for m in models for a in arms for t in targets for s in sweep.seeds)
+    return Plan(sweep, levels, cells)

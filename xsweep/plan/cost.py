@@ -1,0 +1,95 @@
+"""What a plan costs, as far as it can be known: stages by kind, what is done, and training FLOPs.
+
+Unknown stays unknown (None): a price made up from a missing number would be worse than none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xsweep.plan.cells import BASELINE, Cell, Plan
+from xsweep.spec.sweep import Arm, Target
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the plan table. ``needed`` counts what every cell asks for, ``runs`` what is left after sharing."""
+
+    stage: str
+    needed: int
+    runs: int
+    flops: float | None
+    """Training FLOPs of ``runs``, at most (searched epochs at their upper end); None when unknown."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The price of a plan."""
+
+    lines: tuple[Line, ...]
+
+    @property
+    def flops(self) -> float | None:
+        """Sum over the lines; None when any is unknown."""
+        known = [line.flops for line in self.lines]
+        return None if None in known else sum(f for f in known if f is not None)
+
+
+def estimate(plan: Plan) -> Cost:
+    """Count stages and training FLOPs (6 x trunk parameters x real tokens; PaLM, appendix B, without attention)."""
+    sweep = plan.sweep
+    searches = [cell for level in plan.levels for cell in level]
+    first = [cell for cell in searches if cell.target is None]
+    second = [cell for cell in searches if cell.target]
+    arms = [(c.model, c.arm, c.seed) for c in plan.cells if c.arm != BASELINE]
+    shared = [Cell(model, arm, None, seed, "report") for model, arm, seed in dict.fromkeys(arms)]
+    trials = sweep.search.intermediate.trials, sweep.search.target.trials
+    asked = len({(c.model, c.arm, c.target) for c in plan.cells})
+    return Cost(
+        (
+            Line("intermediate trials", trials[0] * len(first), trials[0] * len(first), _sum(plan, first, trials[0])),
+            Line("target trials", trials[1] * asked, trials[1] * len(second), _sum(plan, second, trials[1])),
+            Line("intermediate", len(arms), len(shared), _sum(plan, shared, 1)),
+            Line("target", len(plan.cells), len(plan.cells), _sum(plan, list(plan.cells), 1)),
+            Line("evaluate", len(plan.cells), len(plan.cells), _scoring(plan)),
+        )
+    )
+
+
+def _sum(plan: Plan, cells: list[Cell], times: int) -> float | None:
+    flops = [_flops(plan, cell) for cell in cells]
+    return None if None in flops else times * sum(f for f in flops if f is not None)
+
+
+def _scoring(plan: Plan) -> float | None:
+    """Forward FLOPs (2 x trunk x tokens) of scoring every reporting cell in its languages."""
+    total = 0.0
+    for cell in plan.cells:
+        model = next(m for m in plan.sweep.models if m.name == cell.model)
+        target = plan.target(cell.target or "")
+        rows, tokens = target.score_examples, target.task.tokens
+        if rows is None or tokens is None or model.params is None or model.embedding_params is None:
+            return None
+        total += 2.0 * (model.params - model.embedding_params) * rows * len(target.languages) * tokens
+    return total
+
+
+def _flops(plan: Plan, cell: Cell) -> float | None:
+    """Training FLOPs of one stage of the cell at the most epochs its search allows."""
+    model = next(m for m in plan.sweep.models if m.name == cell.model)
+    source = plan.target(cell.target) if cell.target else plan.arm(cell.arm)
+    tokens = _tokens(source)
+    if tokens is None or model.params is None or model.embedding_params is None:
+        return None
+    return 6.0 * (model.params - model.embedding_params) * tokens * plan.space(cell).epochs.high
+
+
+def _tokens(source: Arm | Target) -> float | None:
+    """Real tokens of one epoch, from published row counts and mean lengths."""
+    tasks = (source.task,) if isinstance(source, Target) else source.tasks
+    counts = [(task.rows, task.tokens) for task in tasks]
+    if any(rows is None or tokens is None for rows, tokens in counts):
+        return None
+    rows = sum(r for r, _ in counts if r)
+    total = sum(r * t for r, t in counts if r and t)
+    return total if source.examples is None else total * min(1.0, source.examples / rows)

@@ -1,0 +1,98 @@
+"""A record: one stage of a sweep as tracking and analysis see it, ended or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from xsweep.models.model import Model
+from xsweep.plan.cells import BASELINE, Cell, Role
+from xsweep.plan.resolve import Resolver
+from xsweep.plan.stage import Hyper, Kind, Stage
+from xsweep.spec.sweep import Arm
+from xsweep.store.manifests import Manifest
+from xsweep.tasks.catalog import sources_of
+
+
+@dataclass(frozen=True)
+class Record:
+    """One stage of a sweep. ``manifest`` is None while it has not ended, ``key`` while it is undecided."""
+
+    key: str | None
+    kind: Kind
+    role: Role
+    model: Model
+    arm: str
+    family: str
+    target: str | None
+    seed: int
+    hyper: Hyper | None
+    study: str | None = None
+    """Address of the study, for trials."""
+    trial: int | None = None
+    manifest: Manifest | None = None
+    same_data: bool = False
+    """The arm and the target train on a common data set: kept out of the headline."""
+    metric: str = ""
+    """The task's metric that counts."""
+
+
+def collect(resolver: Resolver) -> list[Record]:
+    """Every stage of the sweep: trials of decided studies, then the stages behind each reporting cell."""
+    plan = resolver.plan
+    records = [record for level in plan.levels for cell in level for record in _trials(resolver, cell)]
+    for model, arm, seed in dict.fromkeys((c.model, c.arm, c.seed) for c in plan.cells if c.arm != BASELINE):
+        stage = resolver.intermediate(model, arm, seed)
+        records.append(_record(resolver, Cell(model, arm, None, seed, "report"), "intermediate", stage))
+    for cell in plan.cells:
+        records.append(_record(resolver, cell, "target", resolver.target(cell)))
+        records.append(_record(resolver, cell, "evaluate", resolver.evaluate(cell)))
+    return records
+
+
+def family(arm: Arm) -> str:
+    """The arm's family: declared, or that of its tasks where they agree; ``none`` for the baseline."""
+    families = {task.family for task in arm.tasks}
+    return arm.family or (families.pop() if len(families) == 1 else "mixture" if families else BASELINE)
+
+
+def _trials(resolver: Resolver, cell: Cell) -> Iterator[Record]:
+    study = resolver.study(cell)
+    decision = resolver.store.decision(study.address) if study else None
+    for trial in decision["trials"] if study and decision else []:
+        hyper = Hyper(**trial["hyper"])
+        yield _record(resolver, cell, study.kind, resolver.trial(study, hyper), study.address, trial["number"], hyper)
+
+
+def _record(
+    resolver: Resolver,
+    cell: Cell,
+    kind: Kind,
+    stage: Stage | None,
+    study: str | None = None,
+    trial: int | None = None,
+    hyper: Hyper | None = None,
+) -> Record:
+    plan = resolver.plan
+    arm = plan.arm(cell.arm)
+    tasks = (plan.target(cell.target).task,) if cell.target else arm.tasks
+    if stage and stage.kind == "evaluate":
+        trained = resolver.target(cell)
+        hyper = trained.hyper if trained else None
+    common = cell.target is not None and any(sources_of(t) & sources_of(tasks[0]) for t in arm.tasks)
+    return Record(
+        key=stage.key if stage else None,
+        kind=kind,
+        role=cell.role,
+        model=resolver.model(cell.model),
+        arm=cell.arm,
+        family=family(arm),
+        target=cell.target,
+        seed=cell.seed,
+        hyper=hyper or (stage.hyper if stage else None),
+        study=study,
+        trial=trial,
+        manifest=resolver.store.manifest(stage.key) if stage else None,
+        same_data=common,
+        metric=tasks[0].metric,
+    )

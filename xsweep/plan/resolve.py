@@ -1,0 +1,197 @@
+"""Plan + store -> the stages that are decided so far, and those that may run now.
+
+A child of a study gets its key from the study's decision, so what is ready grows as decisions are written.
+Everything here is read from the store afresh: nothing is remembered that a crash could lose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xsweep.models.model import Model
+from xsweep.plan.cells import BASELINE, Cell, Plan
+from xsweep.plan.prints import Prints
+from xsweep.plan.stage import Hyper, Job, Stage
+from xsweep.plan.study import Study
+from xsweep.spec.sweep import Arm, Target
+from xsweep.store.keys import content_key
+from xsweep.store.store import Store
+
+
+class Resolver:
+    """Turns cells into stages and jobs, given what the store has decided."""
+
+    def __init__(self, plan: Plan, prints: Prints, store: Store) -> None:
+        self.plan = plan
+        self.prints = prints
+        self.store = store
+        self._models = {model.name: model for model in plan.sweep.models}
+        self._stages: dict[str, Stage] = {}
+
+    def model(self, name: str) -> Model:
+        """The model of that name, its parameters filled in from its weights where the file leaves them out."""
+        model, counted = self._models[name], self.prints.params.get(name, {})
+        if model.params is not None or not counted:
+            return model
+        return model.model_copy(update={"params": counted["total"], "embedding_params": counted["embedding"]})
+
+    # ---- studies ---------------------------------------------------------------------------------
+
+    def study(self, cell: Cell) -> Study | None:
+        """The study of a search cell; None while the intermediate it starts from is undecided."""
+        parent = self._search_parent(cell)
+        if parent is None and cell.target and cell.arm != BASELINE:
+            return None
+        search, space = self.plan.sweep.search, self.plan.space(cell)
+        probe = self._training_stage(cell, Hyper(lr=1.0, epochs=1), search.seed, parent and parent.key)
+        address = content_key(
+            {
+                "stage": probe.payload(),
+                "space": space.model_dump(mode="json"),
+                "sampler": search.sampler,
+                "batch": search.batch if search.sampler == "tpe" else 0,
+            }
+        )
+        kind = "target" if cell.target else "intermediate"
+        return Study(
+            address, cell.label, kind, cell.model, cell.arm, cell.target, space, search.sampler, search.seed,
+            search.batch, level=int(bool(cell.target) and cell.arm != BASELINE),
+        )  # fmt: skip
+
+    def cell(self, study: Study) -> Cell:
+        """The search cell that a study belongs to."""
+        return Cell(study.model, study.arm, study.target, study.seed, "search")
+
+    def trial(self, study: Study, hyper: Hyper) -> Stage:
+        """The training stage that a trial of ``study`` runs."""
+        cell = self.cell(study)
+        parent = self._search_parent(cell)
+        return self._training_stage(cell, hyper, study.seed, parent and parent.key)
+
+    def decided(self, cell: Cell) -> Hyper | None:
+        """The hyperparameters that the cell's study chose; None while undecided or when every trial failed."""
+        study = self.study(cell)
+        decision = self.store.decision(study.address) if study else None
+        return Hyper(**decision["hyper"]) if decision and decision["hyper"] else None
+
+    # ---- reporting stages ------------------------------------------------------------------------
+
+    def intermediate(self, model: str, arm: str, seed: int) -> Stage | None:
+        """The intermediate stage of (model, arm) at a reporting seed; None while undecided."""
+        search = self.plan.intermediate_search(model, arm)
+        hyper = self.decided(search)
+        return self._training_stage(search, hyper, seed, None) if hyper else None
+
+    def target(self, cell: Cell) -> Stage | None:
+        """The target stage of a reporting cell; None while it or its intermediate is undecided."""
+        assert cell.target
+        hyper = self.decided(self.plan.target_search(cell.model, cell.arm, cell.target))
+        parent = None if cell.arm == BASELINE else self.intermediate(cell.model, cell.arm, cell.seed)
+        if hyper is None or (parent is None and cell.arm != BASELINE):
+            return None
+        return self._training_stage(cell, hyper, cell.seed, parent and parent.key)
+
+    def evaluate(self, cell: Cell) -> Stage | None:
+        """The scoring stage of a reporting cell; None while its target stage is undecided."""
+        trained = self.target(cell)
+        if trained is None:
+            return None
+        assert cell.target
+        target = self.plan.target(cell.target)
+        names = [f"test/{target.name}/{language}" for language in target.languages]
+        return self._remember(
+            Stage(
+                kind="evaluate",
+                model=trained.model,
+                model_print=trained.model_print,
+                tasks=trained.tasks,
+                prints={name: self.prints.splits[name] for name in names},
+                training=trained.training,
+                seed=trained.seed,
+                parent=trained.key,
+                languages=target.languages,
+                score_examples=target.score_examples,
+            )
+        )
+
+    # ---- jobs ------------------------------------------------------------------------------------
+
+    def job(self, stage: Stage) -> Job:
+        """The stage, preceded by every ancestor whose weights are gone and must be made again."""
+        chain = [stage]
+        while (parent := chain[0].parent) and not self.store.has_weights(parent):
+            chain.insert(0, self._stages[parent])
+        keep = {s.key for s in chain if s.kind == "intermediate" or self.plan.sweep.keep == "all"}
+        return Job(tuple(chain), frozenset(keep - {s.key for s in chain if s.kind == "evaluate"}))
+
+    def ready(self) -> Iterator[tuple[str, Job]]:
+        """(label, job) of every reporting stage that may run now and has not ended.
+
+        Intermediate stages come first and alone, since several targets share each; a target is trained and
+        scored in one job. A stage whose parent ended without weights to pass on is never ready.
+        """
+        waiting: set[str] = set()
+        for cell in self.plan.cells:
+            if cell.arm == BASELINE or not self._wanted(self.evaluate(cell)):
+                continue
+            stage = self.intermediate(cell.model, cell.arm, cell.seed)
+            if stage and stage.key not in waiting and self._must_train(stage):
+                waiting.add(stage.key)
+                yield f"{cell.model} / {cell.arm} / s{cell.seed}", self.job(stage)
+        for cell in self.plan.cells:
+            stage = self.evaluate(cell)
+            if stage and self._wanted(stage):
+                trained = self._stages[stage.parent or ""]
+                if trained.parent not in waiting and not self._stuck(trained):
+                    yield cell.label, self.job(stage)
+
+    def _wanted(self, stage: Stage | None) -> bool:
+        """Whether a scoring stage is decided, has not ended, and is not past hope."""
+        if stage is None:
+            return True
+        manifest = self.store.manifest(stage.key)
+        return not (manifest and manifest.final) and not self._stuck(stage)
+
+    def _must_train(self, stage: Stage) -> bool:
+        manifest = self.store.manifest(stage.key)
+        ended = manifest is not None and manifest.final
+        return not ended or (not self._stuck_here(stage) and not self.store.has_weights(stage.key))
+
+    def _stuck(self, stage: Stage) -> bool:
+        """Whether an ancestor ended for good without weights to go on from."""
+        parent = self._stages.get(stage.parent or "")
+        return parent is not None and (self._stuck_here(parent) or self._stuck(parent))
+
+    def _stuck_here(self, stage: Stage) -> bool:
+        manifest = self.store.manifest(stage.key)
+        return manifest is not None and manifest.final and manifest.status not in ("ok", "degenerate")
+
+    # ---- making stages ---------------------------------------------------------------------------
+
+    def _search_parent(self, cell: Cell) -> Stage | None:
+        """The winning intermediate at the search seed, which a target search of an arm starts from."""
+        if cell.target is None or cell.arm == BASELINE:
+            return None
+        return self.intermediate(cell.model, cell.arm, self.plan.sweep.search.seed)
+
+    def _training_stage(self, cell: Cell, hyper: Hyper, seed: int, parent: str | None) -> Stage:
+        source: Arm | Target = self.plan.target(cell.target) if cell.target else self.plan.arm(cell.arm)
+        tasks = (source.task,) if isinstance(source, Target) else source.tasks
+        names = [f"{part}/{task.name}" for task in tasks for part in ("train", "selection")]
+        return self._remember(
+            Stage(
+                kind="target" if cell.target else "intermediate",
+                model=self._models[cell.model],
+                model_print=self.prints.models[cell.model],
+                tasks=tasks,
+                prints={name: self.prints.splits[name] for name in names},
+                training=self.plan.sweep.train,
+                seed=seed,
+                hyper=hyper,
+                examples=source.examples,
+                parent=parent,
+            )
+        )
+
+    def _remember(self, stage: Stage) -> Stage:
+        return self._stages.setdefault(stage.key, stage)

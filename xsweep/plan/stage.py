@@ -1,0 +1,91 @@
+"""A stage: one unit of work whose every input is decided, and the content key that names it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from xsweep.models.model import Model
+from xsweep.spec.sweep import Training
+from xsweep.store.keys import content_key
+from xsweep.tasks.task import Task
+
+Kind = Literal["intermediate", "target", "evaluate"]
+
+TRAINING_VERSION = 1
+"""Semantic version of the training code: raised when a change to it changes results."""
+
+
+@dataclass(frozen=True)
+class Hyper:
+    """What a study decides for one training stage."""
+
+    lr: float
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One unit of work with every input decided.
+
+    ``prints`` maps the splits it reads ("train/NAME", "selection/NAME", "test/NAME/LANGUAGE", NAME a
+    task) to their fingerprints; ``parent`` is the key of the stage whose weights it starts from.
+    An ``evaluate`` stage trains nothing: it scores its parent in ``languages``.
+    """
+
+    kind: Kind
+    model: Model
+    model_print: str
+    tasks: tuple[Task, ...]
+    prints: Mapping[str, str]
+    training: Training
+    seed: int
+    hyper: Hyper | None = None
+    examples: int | None = None
+    parent: str | None = None
+    languages: tuple[str, ...] = ()
+    score_examples: int | None = None
+
+    def payload(self) -> dict[str, Any]:
+        """What the key is made of; names of models and arms are for people and stay out."""
+        return {
+            "version": TRAINING_VERSION,
+            "kind": self.kind,
+            "model": {"print": self.model_print, "pooling": self.model.pooling},
+            "tasks": [
+                task.model_dump(mode="json", include={"name", "format", "labels", "metric", "max_length", "stride"})
+                for task in self.tasks
+            ],
+            "prints": dict(self.prints),
+            "training": self.training.model_dump(mode="json"),
+            "seed": self.seed,
+            "hyper": None if self.hyper is None else {"lr": self.hyper.lr, "epochs": self.hyper.epochs},
+            "examples": self.examples,
+            "parent": self.parent,
+            "languages": list(self.languages),
+            "score_examples": self.score_examples,
+        }
+
+    @cached_property
+    def key(self) -> str:
+        """Content key of the stage: equal inputs, equal key, on any machine."""
+        return content_key(self.payload())
+
+
+@dataclass(frozen=True)
+class Job:
+    """Stages that one worker group runs in a row, each on the model that the one before left in memory.
+
+    ``keep`` names the keys whose weights are written out. The first stage's parent, if it has one, must
+    lie in the store with its weights.
+    """
+
+    stages: tuple[Stage, ...]
+    keep: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def key(self) -> str:
+        """The key of the last stage, which is the one that was asked for."""
+        return self.stages[-1].key

@@ -1,0 +1,42 @@
+"""A study: one search with its own budget and address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from xsweep.plan.stage import Hyper
+from xsweep.spec.sweep import Space
+
+
+@dataclass(frozen=True)
+class Study:
+    """One search over ``space``; its decision is written once, under ``address``.
+
+    ``level`` orders studies: one of level 1 needs decisions of level 0. ``address`` is a content key of
+    everything that its outcome depends on, so an edited search is another study.
+    """
+
+    address: str
+    label: str
+    """For people: ``e5-L4 / nli`` or ``e5-L4 / nli / xnli``."""
+    kind: Literal["intermediate", "target"]
+    model: str
+    arm: str
+    target: str | None
+    space: Space
+    sampler: Literal["quasi-random", "random", "tpe"]
+    seed: int
+    batch: int
+    level: int
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A finished evaluation inside a study; ``score`` in points, None when the trial has none that counts."""
+
+    number: int
+    hyper: Hyper
+    key: str
+    status: str
+    score: float | None
