@@ -50,7 +50,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("stopped at once; run the same command again to go on.", err=True)
-        sys.exit(errors.CTRL_C)
+        sys.exit(errors.CtrlC.exit_code)
     except Exception as error:
         if getattr(error, "exit_code", None) == 2 and hasattr(error, "format_message"):  # click's usage errors
             typer.echo(f"{error.format_message()}\nTry `xsweep --help`.", err=True)
@@ -219,8 +219,7 @@ def _sources(mirror: list[Path] | None) -> Sources:
     missing = [str(folder) for folder in folders if not folder.is_dir()]
     if missing:
         raise errors.UsageError(f"--mirror {missing[0]}: no such folder")
-    cache = Path(os.environ.get("XSWEEP_CACHE", Path.home() / ".cache" / "xsweep"))
-    return Sources(tuple(folder.resolve() for folder in folders), cache)
+    return Sources(tuple(folder.resolve() for folder in folders))
 
 
 def _tracking(uri: str | None, store: Path) -> str:

@@ -7,6 +7,7 @@
     ├── EnvironmentProblem  5   storage, cluster, model folder or another program is in the way
     │   └── StoreBusy       5   another driver holds the store
     └── Interrupted        75   stopped from outside; running the same command again goes on
+        └── CtrlC         130   stopped by Ctrl+C
 
 Anything else that escapes is a defect of xsweep and shows its traceback.
 """
@@ -18,7 +19,6 @@ from dataclasses import dataclass
 COMPLETE = 0
 INCOMPLETE = 4
 """Exit code of a sweep that ended with failed cells or a hole left by its budget."""
-CTRL_C = 130
 
 
 class XsweepError(Exception):
@@ -81,3 +81,9 @@ class Interrupted(XsweepError):
     """Stopped from outside; running the same command again goes on."""
 
     exit_code = 75
+
+
+class CtrlC(Interrupted):
+    """Stopped by Ctrl+C; running the same command again goes on."""
+
+    exit_code = 130

@@ -26,7 +26,7 @@ def decide(at: Resolver, cell: Cell, lr: float = 1e-4) -> None:
     study = at.study(cell)
     assert study
     hyper = {"lr": lr, "epochs": 1}
-    at.store.decide(study.address, {"hyper": hyper, "trials": [{"number": 0, "hyper": hyper}]})
+    at.store.decide(study.address, {"hyper": hyper, "trials": [{"number": 0, **hyper}]})
 
 
 def finish(at: Resolver, job: Job, status: Any = "ok") -> list[str]:
@@ -151,7 +151,7 @@ def test_a_shared_target_search_serves_every_arm(tmp_path: Path) -> None:
     shared = sweep(search=Search(intermediate=space(), target=space(), target_per="baseline"))
     at = resolver(tmp_path / "store", shared)
     run_all(at)
-    hypers = {(cell.model, cell.target): set() for cell in at.plan.cells}  # type: dict[tuple[str, str | None], set[Any]]
+    hypers: dict[tuple[str, str | None], set[Any]] = {(cell.model, cell.target): set() for cell in at.plan.cells}
     for cell in at.plan.cells:
         stage = at.target(cell)
         assert stage

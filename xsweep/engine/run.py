@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import platform
-import threading
+import signal
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from xsweep.engine.cluster import Cluster
 from xsweep.engine.pool import GroupPool
 from xsweep.engine.search import run_level
-from xsweep.engine.signals import interruptible
+from xsweep.engine.signals import Stop, interruptible
 from xsweep.engine.studies import Suggestions, decide
-from xsweep.errors import Interrupted
+from xsweep.errors import CtrlC, Interrupted
 from xsweep.plan.cells import Cell, Plan
 from xsweep.plan.prints import Prints
 from xsweep.plan.resolve import Resolver
@@ -36,7 +37,7 @@ class Event:
     what: str
     """``study``, ``trial``, ``stage`` or ``note``."""
     label: str
-    status: str
+    status: str = ""
     detail: str = ""
 
 
@@ -80,10 +81,12 @@ def run(
     launch = _Launch(plan, Resolver(plan, prints, store), store, watch)
     with store.lease():
         if launch.open():
-            context = {"store": store.root, "sources": sources, "layout": plan.sweep.layout}
+            from xsweep.train.stage import Context  # brings torch, which an idle launch does not need
+
+            context = Context(store.root, sources, plan.sweep.layout)
             with (
-                interruptible(lambda text: watch(Event("note", text, ""))) as stop,
-                Cluster(address) as cluster,
+                interruptible(lambda text: watch(Event("note", text))) as stop,
+                Cluster(address, scratch=_scratch(address, store)) as cluster,
                 GroupPool(cluster, plan.sweep.layout, context) as pool,
             ):
                 launch.go(pool, cluster.scratch, stop)
@@ -107,18 +110,17 @@ class _Launch:
         searches = (cell for level in self.plan.levels for cell in level)
         return any(self._undecided(cell) for cell in searches) or any(True for _ in self.resolver.ready())
 
-    def go(self, pool: GroupPool, scratch: Path, stop: threading.Event) -> None:
+    def go(self, pool: GroupPool, scratch: Path, stop: Stop) -> None:
         """Run the levels of studies, then the reporting stages."""
-        for number, level in enumerate(self.plan.levels):
+        for level in self.plan.levels:
             studies = [study for cell in level if (study := self._undecided(cell))]
             for study in studies:
                 self.watch(Event("study", study.label, "searching", f"{study.space.trials} trials"))
             if studies:
-                run_level(
-                    studies, pool, self._finished, self._trial_job, self._on_trial, scratch / f"level{number}", stop
-                )
-            if stop.is_set():
-                raise Interrupted(_how_to_go_on())
+                on_trial = partial(self._on_trial, pool)
+                run_level(studies, pool, self._finished, self._trial_job, on_trial, scratch, stop.event)
+            if stop.event.is_set():
+                raise _stopped(stop)
             for study in studies:
                 self._decide(study)
         self._report(pool, stop)
@@ -154,13 +156,17 @@ class _Launch:
     def _trial_job(self, study: Study, hyper: Hyper) -> Job:
         return self.resolver.job(self.resolver.trial(study, hyper))
 
-    def _on_trial(self, study: Study, trial: Trial) -> None:
+    def _on_trial(self, pool: GroupPool, study: Study, trial: Trial) -> None:
+        self.ran += 1
         self._trials.setdefault(study.address, {})[trial.number] = trial
-        score = "" if trial.score is None else f"{trial.score:.1f} on English dev"
-        detail = f"lr {trial.hyper.lr:g}, {trial.hyper.epochs} epochs  {score}"
-        self.watch(Event("trial", f"{study.label} t{trial.number:02d}", trial.status, detail))
-        if trial.status != "aborted":
-            self.ran += 1
+        label, said = f"{study.label} t{trial.number:02d}", ""
+        if trial.status == "failed":
+            result = pool.result(trial.key)
+            said = self.failed[label] = result["reason"]
+            self._note_failure(self._trial_job(study, trial.hyper), result)
+        elif trial.score is not None:
+            said = f"{trial.score:.1f} on English dev"
+        self.watch(Event("trial", label, trial.status, f"lr {trial.hyper.lr:g}, {trial.hyper.epochs} epochs  {said}"))
 
     def _decide(self, study: Study) -> None:
         trials = [trial for _, trial in sorted(self._finished(study).items())]
@@ -183,20 +189,21 @@ class _Launch:
 
     # ---- reporting stages ------------------------------------------------------------------------
 
-    def _report(self, pool: GroupPool, stop: threading.Event) -> None:
+    def _report(self, pool: GroupPool, stop: Stop) -> None:
         """Keep every ready job in the pool until nothing is left that may run."""
         flying: dict[Future[dict[str, Any]], tuple[str, Job]] = {}
-        while not stop.is_set():
-            aloft = {job.key for _, job in flying.values()}
+        submitted: set[str] = set()
+        while not stop.event.is_set():
             for label, job in self.resolver.ready():
-                if job.key not in aloft and not any(stage.key in self._failed_keys for stage in job.stages):
+                if job.key not in submitted and not any(stage.key in self._failed_keys for stage in job.stages):
+                    submitted.add(job.key)
                     flying[pool.submit(job)] = (label, job)
             if not flying:
                 return
             ended, _ = wait(flying, timeout=1.0, return_when=FIRST_COMPLETED)
             for future in ended:
                 self._on_job(*flying.pop(future), future.result())
-        raise Interrupted(_how_to_go_on())
+        raise _stopped(stop)
 
     def _on_job(self, label: str, job: Job, result: Mapping[str, Any]) -> None:
         if result["status"] == "aborted":
@@ -204,15 +211,16 @@ class _Launch:
         self.ran += 1
         if result["status"] == "failed":
             self.failed[label] = result["reason"]
-            self._failed_keys.add(self.note_failure(job, result))
+            self._failed_keys.add(self._note_failure(job, result))
         score = next((o["score"] for o in reversed(result["outcomes"]) if o.get("score") is not None), None)
         detail = result["reason"] or ("" if score is None else f"{score:.1f}")
         self.watch(Event("stage", label, result["status"], f"{detail}  {result['seconds']:.1f} s"))
 
-    def note_failure(self, job: Job, result: Mapping[str, Any]) -> str:
+    def _note_failure(self, job: Job, result: Mapping[str, Any]) -> str:
         """Write the failed attempt of the first stage of ``job`` that did not end; returns its key."""
-        ended = {outcome["key"] for outcome in result["outcomes"]}
-        stage = next(stage for stage in job.stages if stage.key not in ended)
+        manifests = {stage.key: self.store.manifest(stage.key) for stage in job.stages}
+        unended = [stage for stage in job.stages if not ((m := manifests[stage.key]) and m.final)]
+        stage = (unended or list(job.stages))[0]
         record_failure(self.store, stage, result["reason"])
         return stage.key
 
@@ -240,5 +248,11 @@ def record_failure(store: Store, stage: Stage, reason: str) -> None:
     )
 
 
-def _how_to_go_on() -> str:
-    return "stopped; nothing that had ended is lost. Run the same command again to go on."
+def _scratch(address: str | None, store: Store) -> Path | None:
+    """Where Ray's own files go: a private folder for a local cluster, the store's disk for one of many nodes."""
+    return None if address in (None, "local") else store.root / "ray"
+
+
+def _stopped(stop: Stop) -> Interrupted:
+    said = "stopped; nothing that had ended is lost. Run the same command again to go on."
+    return CtrlC(said) if stop.signal == signal.SIGINT else Interrupted(said)

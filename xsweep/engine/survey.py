@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from xsweep.errors import DataError
-from xsweep.models.folder import count_params, model_folder, model_print
+from xsweep.errors import DataError, EnvironmentProblem
+from xsweep.models.folder import cached_model_print, count_params, model_folder, model_print
 from xsweep.plan.prints import Prints, readings
 from xsweep.spec.sweep import Sweep
-from xsweep.tasks.examples import fingerprint
+from xsweep.tasks.examples import cached_fingerprint, fingerprint
 from xsweep.tasks.source import Sources
 
 
@@ -34,3 +34,17 @@ def survey(sweep: Sweep, sources: Sources, note: Callable[[str], None] = lambda 
         models[model.name] = model_print(model, sources)
         params[model.name] = count_params(model_folder(model, sources))
     return Prints(splits, models, params)
+
+
+def cached_survey(sweep: Sweep, sources: Sources) -> Prints | None:
+    """The survey from what is remembered, reading no rows; None while anything in it is unverified."""
+    try:
+        splits = {r.name: cached_fingerprint(r.task, r.part, sources, r.language) for r in readings(sweep)}
+        models = {model.name: cached_model_print(model, sources) for model in sweep.models}
+        if None in splits.values() or None in models.values():
+            return None
+        params = {model.name: count_params(model_folder(model, sources)) for model in sweep.models}
+    except (DataError, EnvironmentProblem):
+        return None
+    known = {name: digest for name, digest in splits.items() if digest}
+    return Prints(known, {name: digest for name, digest in models.items() if digest}, params)

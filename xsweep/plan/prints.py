@@ -30,7 +30,7 @@ class Prints:
     splits: Mapping[str, str]
     models: Mapping[str, str]
     params: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """Parameter counts by model name: ``total``, ``embedding``, ``trunk``."""
+    """Parameter counts by model name: ``forward``, ``total``, ``embedding``, ``trunk``."""
 
 
 def readings(sweep: Sweep) -> Iterator[Reading]:

@@ -59,8 +59,10 @@ def family(arm: Arm) -> str:
 def _trials(resolver: Resolver, cell: Cell) -> Iterator[Record]:
     study = resolver.study(cell)
     decision = resolver.store.decision(study.address) if study else None
-    for trial in decision["trials"] if study and decision else []:
-        hyper = Hyper(**trial["hyper"])
+    if study is None or decision is None:
+        return
+    for trial in decision["trials"]:
+        hyper = Hyper(trial["lr"], trial["epochs"])
         yield _record(resolver, cell, study.kind, resolver.trial(study, hyper), study.address, trial["number"], hyper)
 
 

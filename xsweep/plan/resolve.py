@@ -33,7 +33,7 @@ class Resolver:
         model, counted = self._models[name], self.prints.params.get(name, {})
         if model.params is not None or not counted:
             return model
-        return model.model_copy(update={"params": counted["total"], "embedding_params": counted["embedding"]})
+        return model.model_copy(update={"params": counted["forward"], "embedding_params": counted["embedding"]})
 
     # ---- studies ---------------------------------------------------------------------------------
 
@@ -43,7 +43,7 @@ class Resolver:
         if parent is None and cell.target and cell.arm != BASELINE:
             return None
         search, space = self.plan.sweep.search, self.plan.space(cell)
-        probe = self._training_stage(cell, Hyper(lr=1.0, epochs=1), search.seed, parent and parent.key)
+        probe = self._training_stage(cell, Hyper(lr=1.0, epochs=1), search.seed, _key(parent))
         address = content_key(
             {
                 "stage": probe.payload(),
@@ -52,9 +52,8 @@ class Resolver:
                 "batch": search.batch if search.sampler == "tpe" else 0,
             }
         )
-        kind = "target" if cell.target else "intermediate"
         return Study(
-            address, cell.label, kind, cell.model, cell.arm, cell.target, space, search.sampler, search.seed,
+            address, cell.label, "target" if cell.target else "intermediate", cell.model, cell.arm, cell.target, space, search.sampler, search.seed,
             search.batch, level=int(bool(cell.target) and cell.arm != BASELINE),
         )  # fmt: skip
 
@@ -66,7 +65,7 @@ class Resolver:
         """The training stage that a trial of ``study`` runs."""
         cell = self.cell(study)
         parent = self._search_parent(cell)
-        return self._training_stage(cell, hyper, study.seed, parent and parent.key)
+        return self._training_stage(cell, hyper, study.seed, _key(parent))
 
     def decided(self, cell: Cell) -> Hyper | None:
         """The hyperparameters that the cell's study chose; None while undecided or when every trial failed."""
@@ -89,7 +88,7 @@ class Resolver:
         parent = None if cell.arm == BASELINE else self.intermediate(cell.model, cell.arm, cell.seed)
         if hyper is None or (parent is None and cell.arm != BASELINE):
             return None
-        return self._training_stage(cell, hyper, cell.seed, parent and parent.key)
+        return self._training_stage(cell, hyper, cell.seed, _key(parent))
 
     def evaluate(self, cell: Cell) -> Stage | None:
         """The scoring stage of a reporting cell; None while its target stage is undecided."""
@@ -195,3 +194,7 @@ class Resolver:
 
     def _remember(self, stage: Stage) -> Stage:
         return self._stages.setdefault(stage.key, stage)
+
+
+def _key(stage: Stage | None) -> str | None:
+    return stage.key if stage else None

@@ -1,0 +1,55 @@
+"""Stages without training, run by real worker groups: what one does stands in its ``prints``."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from xsweep.models.model import Model
+from xsweep.plan.stage import Hyper, Job, Stage
+from xsweep.spec.sweep import Training
+
+RUNNER = "tests.engine.stubs:run"
+
+
+def job(do: str = "nothing", seed: int = 0, hyper: Hyper | None = None) -> Job:
+    """``do`` is "VERB" or "VERB:SECONDS"."""
+    model = Model(name="m", path="nowhere")
+    stage = Stage("target", model, "print", (), {"do": do}, Training(), seed, hyper)
+    return Job((stage,))
+
+
+def score(hyper: Hyper | None) -> float:
+    """A smooth landscape with its top inside the space."""
+    return 50.0 if hyper is None else 90.0 - (math.log10(hyper.lr) + 4.3) ** 2 * 20 - abs(hyper.epochs - 3)
+
+
+def run(job: Job, context: Path, world: Any, on_step: None) -> list[dict[str, Any]]:
+    stage = job.stages[-1]
+    verb, _, seconds = stage.prints["do"].partition(":")
+    tries = len(list(context.glob(f"{job.key}.*"))) // world.size
+    (context / f"{job.key}.{tries}.{world.rank}").write_text(f"{os.getpid()} {time.time()}")
+    if verb == "hang" and not tries:
+        time.sleep(600)
+    elif verb == "raise":
+        raise ValueError("no such\nluck")
+    elif verb == "raise-last" and world.rank == world.size - 1:
+        raise ValueError("bad rank")
+    elif verb == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif verb in ("sum", "raise-last"):
+        value = torch.tensor([float(world.rank + stage.seed)])
+        dist.all_reduce(value)
+        return [{"key": job.key, "status": "ok", "score": value.item()}]
+    elif verb == "diverge":
+        return [{"key": job.key, "status": "diverged", "score": None, "reason": "loss is not finite"}]
+    if seconds:
+        time.sleep(float(seconds))
+    return [{"key": job.key, "status": "ok", "score": score(stage.hyper)}]

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import os
+import signal
+import statistics
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engine import stubs
+from xsweep.engine.cluster import Cluster
+from xsweep.engine.pool import GroupPool
+from xsweep.errors import EnvironmentProblem
+from xsweep.plan.stage import Job
+from xsweep.spec.sweep import Layout
+
+pytestmark = pytest.mark.ray
+LIMIT = 240.0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where stubs leave a file per attempt and rank: KEY.ATTEMPT.RANK, holding the pid and the start."""
+    return tmp_path_factory.mktemp("attempts")
+
+
+@pytest.fixture(scope="module")
+def pool(cluster: Cluster, folder: Path) -> Iterator[GroupPool]:
+    with GroupPool(cluster, Layout(groups=2), folder, stubs.RUNNER) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def pair(cluster: Cluster, folder: Path) -> Iterator[GroupPool]:
+    with GroupPool(cluster, Layout(groups=1, workers=2), folder, stubs.RUNNER) as started:
+        yield started
+
+
+def get(future: Future[dict[str, Any]]) -> dict[str, Any]:
+    return future.result(timeout=LIMIT)
+
+
+def attempts(folder: Path, job: Job) -> int:
+    return len(list(folder.glob(f"{job.key}.*.0")))
+
+
+def pid_of(folder: Path, job: Job) -> int:
+    end = time.monotonic() + LIMIT
+    path = folder / f"{job.key}.0.0"
+    while time.monotonic() < end:
+        if path.is_file() and path.read_text():
+            return int(path.read_text().split()[0])
+        time.sleep(0.05)
+    raise AssertionError("the job did not start")
+
+
+def test_jobs_resolve_and_equal_keys_run_once(pool: GroupPool, folder: Path) -> None:
+    jobs = [stubs.job("nothing", seed) for seed in range(6)]
+    futures = [pool.submit(job) for job in jobs]
+    assert pool.submit(stubs.job("nothing", 0)) is futures[0]
+    results = [get(future) for future in futures]
+    assert [r["status"] for r in results] == ["ok"] * 6
+    assert [r["outcomes"][0]["key"] for r in results] == [job.key for job in jobs]
+    assert all(attempts(folder, job) == 1 for job in jobs)
+    assert pool.result(jobs[3].key) == results[3]
+
+
+def test_what_raises_or_diverges_is_recorded_and_the_rest_goes_on(pool: GroupPool) -> None:
+    failed, diverged, fine = (pool.submit(stubs.job(do, 1)) for do in ("raise", "diverge", "nothing"))
+    assert get(failed)["status"] == "failed"
+    assert get(failed)["error"] == "ValueError"
+    assert get(failed)["reason"].startswith("ValueError: no such luck (stubs.py:")
+    assert (get(diverged)["status"], get(diverged)["reason"]) == ("diverged", "loss is not finite")
+    assert get(fine)["status"] == "ok"
+
+
+def test_two_groups_work_at_once(pool: GroupPool) -> None:
+    for seed in range(0, 60, 2):  # until the second group is up too
+        both = [pool.submit(stubs.job("wait:0.5", seed + n)) for n in (0, 1)]
+        if {get(future)["group"] for future in both} == {0, 1}:
+            break
+    jobs = [stubs.job("wait:1.5", seed) for seed in (2, 3)]
+    start = time.monotonic()
+    assert {get(future)["group"] for future in [pool.submit(job) for job in jobs]} == {0, 1}
+    assert time.monotonic() - start < 2.9  # one after the other would take 3
+
+
+def test_killed_worker_is_replaced_and_its_job_run_again(pool: GroupPool, folder: Path) -> None:
+    job = stubs.job("hang")
+    future = pool.submit(job)
+    os.kill(pid_of(folder, job), signal.SIGKILL)
+    others = [pool.submit(stubs.job("nothing", seed)) for seed in range(20, 24)]
+    start = time.monotonic()
+    assert get(future)["status"] == "ok"
+    print(f"\nback after {time.monotonic() - start:.1f} s")
+    assert attempts(folder, job) == 2
+    assert [get(other)["status"] for other in others] == ["ok"] * 4
+
+
+def test_job_that_always_kills_its_worker_is_given_up(pool: GroupPool, cluster: Cluster, folder: Path) -> None:
+    job = stubs.job("die")
+    future, other = pool.submit(job), pool.submit(stubs.job("nothing", 30))
+    assert get(other)["status"] == "ok"
+    result = get(future)
+    assert (result["status"], result["error"]) == ("failed", "WorkerDied")
+    assert "3 times" in result["reason"]
+    assert attempts(folder, job) == 3
+    assert cluster.kept is not None
+    assert cluster.kept.is_dir()
+    assert get(pool.submit(stubs.job("nothing", 31)))["status"] == "ok"
+
+
+def test_gap_between_short_jobs(pool: GroupPool, folder: Path) -> None:
+    jobs = [stubs.job("nothing", seed) for seed in range(100, 140)]
+    for future in [pool.submit(job) for job in jobs]:
+        get(future)
+    starts: dict[str, list[float]] = {}
+    for job in jobs:
+        pid, start = (folder / f"{job.key}.0.0").read_text().split()
+        starts.setdefault(pid, []).append(float(start))
+    gaps = [b - a for times in starts.values() for a, b in zip(sorted(times), sorted(times)[1:], strict=False)]
+    print(f"\nmedian gap {1000 * statistics.median(gaps):.1f} ms")
+    assert len(gaps) >= 38
+
+
+def test_two_workers_share_a_job(pair: GroupPool, folder: Path) -> None:
+    result = get(pair.submit(stubs.job("sum", 5)))
+    assert result["outcomes"][0]["score"] == 11.0  # (0 + 5) + (1 + 5)
+    failed = stubs.job("raise-last", 1)
+    after = pair.submit(stubs.job("sum", 6))
+    result = get(pair.submit(failed))
+    assert (result["status"], result["error"]) == ("failed", "ValueError")
+    assert "bad rank" in result["reason"]
+    assert get(after)["outcomes"][0]["score"] == 13.0
+    assert get(pair.submit(stubs.job("sum", 7)))["outcomes"][0]["score"] == 15.0  # after the group's new start
+    assert attempts(folder, failed) == 1
+
+
+def test_closed_pool_aborts_what_waits(cluster: Cluster, folder: Path) -> None:
+    with GroupPool(cluster, Layout(groups=1), folder, stubs.RUNNER) as pool:
+        futures = [pool.submit(stubs.job("wait:60", seed)) for seed in (50, 51)]
+        pool.abort()
+        assert [get(future)["status"] for future in futures] == ["aborted"] * 2
+        assert get(pool.submit(stubs.job("nothing", 52)))["status"] == "aborted"
+
+
+def test_group_that_does_not_fit_is_refused(cluster: Cluster, folder: Path) -> None:
+    with (
+        pytest.raises(EnvironmentProblem, match="one needs 64 CPUs, the cluster has 6 CPUs"),
+        GroupPool(cluster, Layout(workers=8, cpus=8), folder, stubs.RUNNER),
+    ):
+        pass
+
+
+@pytest.mark.slow
+def test_runner_that_can_not_be_imported_ends_all(cluster: Cluster, folder: Path) -> None:
+    with GroupPool(cluster, Layout(groups=1), folder, "tests.engine.stubs:absent") as pool:
+        future = pool.submit(stubs.job("nothing", 60))
+        with pytest.raises(EnvironmentProblem, match="AttributeError"):
+            get(future)
+        assert pool.problem is not None
+        with pytest.raises(EnvironmentProblem):
+            get(pool.submit(stubs.job("nothing", 61)))

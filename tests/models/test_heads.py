@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from xsweep.models.heads import losses, make_head, pool
+
+
+def head(form: str, seed: int = 5, outputs: int = 3) -> nn.Module:
+    return make_head(form, 8, outputs, dropout=0.0, pooling="mean", std=0.02, seed=seed)
+
+
+def values(module: nn.Module) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in module.parameters()]
+
+
+@pytest.mark.parametrize("form", ["pair", "span"])
+def test_a_fresh_head_is_a_function_of_its_seed_alone(form: str) -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = values(head(form))
+    assert torch.equal(before, torch.get_rng_state())
+    torch.manual_seed(2)
+    assert all(map(torch.equal, first, values(head(form))))
+    assert not torch.equal(first[0], values(head(form, seed=6))[0])
+
+
+def test_mean_pooling_sees_real_tokens_only() -> None:
+    hidden = torch.tensor([[[1.0], [3.0], [100.0]]])
+    mask = torch.tensor([[1, 1, 0]])
+    assert pool(hidden, mask, "mean").item() == 2.0
+    assert pool(hidden, mask, "first").item() == 1.0
+
+
+def test_span_loss_does_not_depend_on_padding() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(2, 10, 2)
+    targets, allowed = torch.tensor([[4, 6], [0, 0]]), torch.tensor([[3, 9], [2, 8]])
+    short = losses(logits, targets, allowed)
+    padded = functional.pad(logits, (0, 0, 0, 50), value=7.0)
+    torch.testing.assert_close(losses(padded, targets, allowed), short, rtol=0, atol=1e-6)
+
+
+def test_span_loss_ignores_the_question() -> None:
+    logits = torch.randn(1, 10, 2)
+    targets, allowed = torch.tensor([[4, 6]]), torch.tensor([[3, 9]])
+    other = logits.clone()
+    other[:, 1:3] = 40.0
+    other[:, 9:] = 40.0
+    torch.testing.assert_close(losses(other, targets, allowed), losses(logits, targets, allowed), rtol=0, atol=0)
+    other[:, 0] = 40.0
+    assert (losses(other, targets, allowed) > losses(logits, targets, allowed)).all()
+
+
+def test_span_loss_is_the_mean_of_both_ends() -> None:
+    logits = torch.randn(1, 6, 2)
+    targets, allowed = torch.tensor([[2, 3]]), torch.tensor([[1, 6]])
+    start, end = logits[0, :, 0], logits[0, :, 1]
+    expected = (-start.log_softmax(0)[2] - end.log_softmax(0)[3]) / 2
+    torch.testing.assert_close(losses(logits, targets, allowed)[0], expected)
+
+
+def test_pair_loss_is_cross_entropy_by_row() -> None:
+    logits, targets = torch.randn(4, 3), torch.tensor([0, 2, 1, 1])
+    expected = -logits.log_softmax(1)[torch.arange(4), targets]
+    torch.testing.assert_close(losses(logits, targets, None), expected)

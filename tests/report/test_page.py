@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tests import made_up
+from tests.report.test_figures import contrast
+from xsweep.errors import EnvironmentProblem
+from xsweep.report import page
+from xsweep.report.page import write_report
+from xsweep.tracking.frames import scores_from_records
+
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Text by element, every address that a browser would load, and whether the tags are balanced."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.words: list[str] = []
+        self.cells: list[list[str]] = []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.cells.append([])
+        if tag in ("td", "th"):
+            self.cells[-1].append("")
+        for name, value in attrs:
+            self.ids += [value or ""] if name == "id" else []
+            self.loads += [value or ""] if name in ("src", "href", "xlink:href", "srcset", "poster", "data") else []
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.words.append(data)
+            if {"td", "th"} & set(self.open):
+                self.cells[-1][-1] += data
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+def report(folder: Path, sweep: Any = None, **how: Any) -> tuple[Page, Path]:
+    sweep = sweep or made_up.sweep()
+    records = made_up.records(sweep, **how)
+    path = write_report(
+        folder, sweep, "# a <sweep> file\nname: made-up\n", records, scores_from_records(records),
+        command="xsweep run made-up.yaml", tracking_note="See http://127.0.0.1:5000 for every run.",
+        caveats=["This is no scaling law."],
+    )  # fmt: skip
+    return Page(path.read_text("utf-8")), path
+
+
+def test_answer_comes_first_with_its_interval(tmp_path: Path) -> None:
+    found, _ = report(tmp_path)
+    assert "At large (560M parameters), the largest model here" in found.text
+    assert "+1.5 points for NLI (95 % interval +0.9 to +2.1, 3 seeds)" in found.text
+    assert "+0.5 points for QA (95 % interval −0.1 to +1.1, 3 seeds)" in found.text
+    assert "nothing here speaks about models beyond 1B" in found.text
+    assert "This is no scaling law." in found.text
+    assert "24 of 24" not in found.text
+    assert "48 of 48 cells scored" in found.text
+    assert "every cell of the sweep has its score" in found.text
+    assert found.text.index("+1.5 points for NLI") < found.text.index("Every gain")
+
+
+def test_nothing_is_loaded_from_outside_and_nothing_runs(tmp_path: Path) -> None:
+    found, path = report(tmp_path)
+    assert all(address.startswith(("#", "data:text/csv")) for address in found.loads)
+    text = path.read_text("utf-8")
+    assert "<script" not in text
+    assert not re.search(r"url\((?!#)|@import|<link|<iframe", text)
+    assert text.count("http") == text.count("http://127.0.0.1:5000")  # plain text, given by the caller
+    assert len(found.ids) == len(set(found.ids))
+    assert {a.removeprefix("#") for a in found.loads if a.startswith("#")} <= set(found.ids)
+
+
+def test_the_same_results_make_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        report(tmp_path / name, missing=[("small", "anli", "xnli", 2)])
+    files = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*") if p.is_file())
+    assert {"report.html", "tables/gains.csv", "figures/gain_vs_params.png"} <= {str(f) for f in files}
+    for file in files:
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
+
+
+def test_times_stand_apart(tmp_path: Path) -> None:
+    _, path = report(tmp_path)
+    assert "10.5" in (tmp_path / "tables" / "budgets_times.csv").read_text()
+    for file in [path, *(tmp_path / "tables").glob("*.csv")]:
+        assert file.name == "budgets_times.csv" or "seconds," not in file.read_text()
+
+
+def test_one_seed_has_no_interval_anywhere(tmp_path: Path) -> None:
+    found, _ = report(tmp_path, made_up.sweep(seeds=(1,)))
+    assert "(one seed, so no interval)" in found.text
+    assert "includes zero" not in found.text
+    assert " to +" not in found.text
+
+
+def test_holes_are_said_at_the_top_and_listed(tmp_path: Path) -> None:
+    cell = ("large", "snli", "xquad", 3)
+    found, _ = report(tmp_path, missing=[cell], statuses={("target", cell): "diverged"})
+    assert "1 cell of 48 has no score" in found.text
+    assert ["large", "snli", "xquad", "3", "evaluate", "not run", "–"] in found.cells
+    assert "2 of 3 seeds" in found.text
+    assert "The answer so far" in found.text
+
+
+def test_a_sweep_that_has_not_begun_has_a_page_too(tmp_path: Path) -> None:
+    sweep = made_up.sweep()
+    cells = [
+        (m.name, a.name, t.name, s)
+        for m in sweep.models
+        for a in sweep.arms
+        for t in sweep.targets
+        for s in sweep.seeds
+    ]
+    found, _ = report(tmp_path, sweep, missing=cells)
+    assert "There is no estimate yet." in found.text
+    assert "0 of 48 cells scored" in found.text
+
+
+def test_the_largest_model_without_an_estimate_is_named(tmp_path: Path) -> None:
+    cells = [("large", "none", target, seed) for target in ("xnli", "xquad") for seed in (1, 2, 3)]
+    found, _ = report(tmp_path, missing=cells)
+    assert "At small (100M parameters), the largest model with an estimate" in found.text
+    assert "The largest model of the sweep, large, has no estimate yet." in found.text
+
+
+def test_same_data_and_degenerate_cells_are_marked(tmp_path: Path) -> None:
+    cell = ("small", "anli", "xnli", 1)
+    found, _ = report(tmp_path, same_data=[("squad", "xquad")], statuses={("target", cell): "degenerate"})
+    marks = {mark: [c for row in found.cells for c in row if mark in c] for mark in "†‡"}
+    assert any(c.startswith("+0.5†") for c in marks["†"])
+    assert any(c.startswith("+1.0‡") for c in marks["‡"])
+    assert "QA: squad on xnli." in found.text
+    assert "1 pair of runs has a degenerate one" in found.text
+
+
+def test_a_family_with_nothing_but_same_data_has_no_headline(tmp_path: Path) -> None:
+    found, _ = report(tmp_path, same_data=[("squad", "xquad"), ("squad", "xnli")])
+    assert "There is no estimate for QA." in found.text
+    assert "every cell shares training data with its target" in found.text
+
+
+def test_sizes_too_close_for_a_slope_are_said(tmp_path: Path) -> None:
+    near = made_up.SMALL.model_copy(update={"name": "near", "params": 110_000_000})
+    found, _ = report(tmp_path, made_up.sweep(models=[made_up.SMALL, near]))
+    assert "differ by a factor of 1.1 only, 2 without the embeddings" in found.text
+
+
+def test_gains_on_the_page_are_those_of_the_table(tmp_path: Path) -> None:
+    found, _ = report(tmp_path)
+    table = pl.read_csv(tmp_path / "tables" / "gain_intervals.csv")
+    mean = table.filter(model="large", arm="anli", target="xquad", languages="others")["mean"].item()
+    row = next(row for row in found.cells if row[0].startswith("anli") and "to" in row[-1])
+    assert row[-1].startswith(f"+{mean:.1f}")
+
+
+def test_tables_inside_the_page_are_the_files(tmp_path: Path) -> None:
+    found, _ = report(tmp_path)
+    inside = [base64.b64decode(a.partition(",")[2]).decode() for a in found.loads if a.startswith("data:")]
+    files = {f.read_text() for f in (tmp_path / "tables").glob("*.csv") if f.name != "budgets_times.csv"}
+    assert set(inside) == files
+
+
+def test_text_from_outside_is_escaped(tmp_path: Path) -> None:
+    found, path = report(tmp_path, made_up.sweep(description="<script>alert(1)</script>"))
+    assert "<script" not in path.read_text("utf-8")
+    assert "<script>alert(1)</script>" in found.text
+    assert "# a <sweep> file" in found.text
+
+
+def test_one_target_has_one_figure(tmp_path: Path) -> None:
+    sweep = made_up.sweep(targets=made_up.sweep().targets[:1])
+    found, _ = report(tmp_path, sweep)
+    assert "Target by target" not in found.text
+    assert sorted(f.stem for f in (tmp_path / "figures").glob("*.svg")) == ["gain_vs_params"]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EnvironmentProblem, match="file"):
+        report(tmp_path / "file" / "out")
+
+
+def test_text_stands_out_in_light_and_dark() -> None:
+    css = (Path(page.__file__).parent / "page.css").read_text()
+    light, dark, _ = (dict(re.findall(r"--([\w-]+): (#\w{6});", block)) for block in css.split(":root")[1:4])
+    for colours in (light, dark):
+        for text in ("ink", "muted", "link", "lack"):
+            assert contrast(colours[text], colours["paper"]) >= 4.5
+            assert contrast(colours[text], colours["sheet"]) >= 4.5
+        assert contrast(colours["ink"], colours["warn"]) >= 4.5

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xsweep.tasks.metrics import exact_match, f1, mean_points, normalise
+
+
+@pytest.mark.parametrize(
+    ("raw", "plain"),
+    [
+        ("The  Eiffel Tower!", "eiffel tower"),
+        ("a.m.", "am"),  # punctuation goes before articles, so "a.m." is not "m"
+        ("An apple a day", "apple day"),
+        ("theatre", "theatre"),
+        ("«Ça»", "«ça»"),  # only ASCII punctuation is taken away
+        ("die Straße", "die straße"),
+        ("1,000", "1000"),
+        ("the", ""),
+    ],
+)
+def test_normalise_known_answers(raw: str, plain: str) -> None:
+    assert normalise(raw) == plain
+
+
+@pytest.mark.parametrize(
+    ("prediction", "golds", "em", "score"),
+    [
+        ("Denver Broncos", ["Denver Broncos"], 1, 1.0),
+        ("the Broncos", ["Denver Broncos"], 0, 2 / 3),  # precision 1/1, recall 1/2
+        ("Denver Broncos won it", ["Carolina", "Denver Broncos"], 0, 2 / 3),  # precision 2/4, recall 2/2
+        ("one one two", ["one two two"], 0, 2 / 3),  # bags: one once, two once
+        ("Berlin", ["Paris"], 0, 0.0),
+        ("", ["Paris"], 0, 0.0),
+        ("the", ["a"], 1, 0.0),  # nothing left on both sides: equal, but no token in common, as in v1.1
+        ("1946 年", ["1946 年的"], 0, 0.5),
+    ],
+)
+def test_scores_computed_by_hand(prediction: str, golds: list[str], em: int, score: float) -> None:
+    assert exact_match(prediction, golds) == em
+    assert f1(prediction, golds) == pytest.approx(score)
+
+
+@settings(deadline=None)
+@given(st.text(), st.lists(st.text(), min_size=1, max_size=3), st.text())
+def test_scores_stay_in_range_and_never_fall_with_another_gold(text: str, golds: list[str], other: str) -> None:
+    assert 0.0 <= f1(text, golds) <= f1(text, [*golds, other]) <= 1.0
+    assert exact_match(text, golds) <= exact_match(text, [*golds, other])
+    assert exact_match(text, [*golds, text]) == 1
+    if exact_match(text, golds) and normalise(text):
+        assert f1(text, golds) == 1.0
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_casing_spacing_and_articles_do_not_matter(text: str) -> None:
+    assert normalise(f"  the {text}\n") == normalise(text)
+
+
+def test_mean_points() -> None:
+    assert mean_points([1, 0, 1, 1]) == 75.0
+    assert math.isnan(mean_points([]))

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from tests import made_up
+from xsweep.plan.records import Record
+from xsweep.store.manifests import Manifest
+from xsweep.tracking.facts import distinct, facts, manifests, outcome
+
+
+def pick(records: list[Record], **where: object) -> Record:
+    return next(r for r in records if all(getattr(r, name) == value for name, value in where.items()))
+
+
+RECORDS = made_up.records(made_up.sweep())
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [
+        ({"kind": "evaluate", "arm": "snli", "target": "xnli", "seed": 2}, "snli / xnli / small / s2"),
+        ({"kind": "target", "arm": "snli", "target": "xnli", "seed": 2}, "snli / xnli / small / s2 (target)"),
+        ({"kind": "intermediate", "arm": "anli", "seed": 1}, "anli / small / s1 (intermediate)"),
+        ({"kind": "target", "arm": "none", "target": "xquad", "trial": 1}, "none / xquad / small / t01"),
+        ({"kind": "intermediate", "arm": "squad", "trial": 0}, "squad / small / t00"),
+    ],
+)
+def test_names_say_what_varies(where: dict[str, object], name: str) -> None:
+    assert facts(pick(RECORDS, **where), {}).name == name
+
+
+def test_no_two_stages_share_a_name() -> None:
+    names = [facts(record, {}).name for record in RECORDS]
+    assert len(set(names)) == len(names)
+
+
+def test_evaluations_tell_every_language_and_the_mean_of_the_others() -> None:
+    told = facts(pick(RECORDS, kind="evaluate", arm="none", target="xnli", seed=1), {})
+    metrics = {key: value for key, value, _ in told.metrics}
+    assert metrics["eval/xnli/de/accuracy"] == 61.0
+    assert metrics["eval/xnli/de/n"] == 300.0
+    assert metrics["eval/xnli/mean_others/accuracy"] == 56.0
+    assert "eval/xnli/mean_others/n" not in metrics
+    assert metrics["scale/params"] == 1e8
+    assert metrics["scale/log10_params"] == 8.0
+    assert told.params["lr"] == "3e-05"
+    assert told.tags["xsweep.seed"] == told.params["seed"] == "1"
+
+
+def test_dev_metrics_step_by_epoch() -> None:
+    told = facts(pick(RECORDS, kind="target", trial=0), {})
+    assert [m for m in told.metrics if m[0] == "dev/accuracy"] == [("dev/accuracy", 50.0, 1), ("dev/accuracy", 61.0, 2)]
+    assert ("score", 61.0, 0) in told.metrics
+    assert told.tags["xsweep.trial"] == told.params["trial"] == "0"
+    assert told.tags["xsweep.study"].startswith("study-")
+
+
+@pytest.mark.parametrize("value", [None, math.nan, math.inf])
+def test_what_is_not_finite_is_left_out_and_said(value: float | None) -> None:
+    record = pick(RECORDS, kind="evaluate", arm="none", target="xnli", seed=1)
+    assert record.manifest
+    test = {"de": {"accuracy": value, "n": 300}, "en": {"accuracy": 80.0, "n": 300}}
+    told = facts(replace(record, manifest=replace(record.manifest, metrics={"test": test})), {})
+    keys = {key for key, _, _ in told.metrics}
+    assert "eval/xnli/en/accuracy" in keys
+    assert not {"eval/xnli/de/accuracy", "eval/xnli/mean_others/accuracy"} & keys
+    assert told.tags["xsweep.nonfinite"] == "true"
+    assert "xsweep.nonfinite" not in facts(record, {}).tags
+
+
+def test_a_failed_attempt_tells_why_and_no_numbers() -> None:
+    cell = ("small", "snli", "xnli", 1)
+    records = made_up.records(made_up.sweep(), statuses={("target", cell): "failed"})
+    told = facts(pick(records, kind="target", arm="snli", target="xnli", seed=1), {})
+    assert not told.finished
+    assert not told.metrics
+    assert told.tags["xsweep.reason"] == "made to end failed"
+
+
+def test_degenerate_is_inherited() -> None:
+    chain = {
+        "a": Manifest(key="a", kind="intermediate", status="degenerate"),
+        "b": Manifest(key="b", kind="target", status="ok", parent="a"),
+        "c": Manifest(key="c", kind="evaluate", status="ok", parent="b"),
+    }
+    assert outcome(chain["c"], chain) == "degenerate"
+    assert outcome(chain["c"], {}) == "ok"
+    assert outcome(replace(chain["b"], status="diverged"), chain) == "diverged"
+
+
+def test_the_digest_follows_the_facts() -> None:
+    record = pick(RECORDS, kind="evaluate", arm="none", target="xnli", seed=1)
+    ended = manifests(RECORDS)
+    assert facts(record, ended).digest == facts(record, ended).digest
+    assert facts(replace(record, arm="renamed"), ended).digest != facts(record, ended).digest
+
+
+def test_distinct_keeps_the_first_record_of_a_stage() -> None:
+    twin = replace(RECORDS[0], arm="twin")
+    assert list(distinct([RECORDS[0], twin, replace(twin, key=None)]).values()) == [RECORDS[0]]

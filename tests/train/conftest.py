@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.train.small import Place, pair_rows, span_rows
+from xsweep.train import data, live
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data and models, written once."""
+    place = Place(tmp_path_factory.mktemp("small"))
+    place.data("pairs", pair_rows, train=160)
+    place.data("others", pair_rows, train=40)
+    place.data("spans", span_rows)
+    place.model()
+    return place.root
+
+
+@pytest.fixture
+def place(written: Path, tmp_path: Path) -> Place:
+    """The written data and models, with stores of the test's own."""
+    place = Place(tmp_path)
+    place.mirror.symlink_to(written / "mirror")
+    data._PARTS.clear()
+    live._LIVE.clear()
+    return place

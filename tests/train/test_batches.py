@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xsweep.tasks.features import Features
+from xsweep.train.batches import collate, concat, cut, epoch_batches, micro_batches
+
+LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=40)
+
+
+def ragged(lengths: list[int], spans: bool = False) -> Features:
+    offsets = np.cumsum([0, *lengths], dtype=np.int64)
+    ids = np.arange(10, 10 + offsets[-1], dtype=np.int32)
+    n = len(lengths)
+    pairs = np.stack([np.zeros(n), np.array(lengths)], axis=1).astype(np.int32)
+    return Features(
+        ids=ids,
+        offsets=offsets,
+        example=np.arange(n, dtype=np.int32),
+        targets=pairs if spans else np.arange(n, dtype=np.int32),
+        allowed=pairs if spans else None,
+        chars=np.stack([ids, ids], axis=1) if spans else None,
+    )
+
+
+@given(rows=st.integers(1, 50), size=st.integers(1, 20), seed=st.integers(0, 3))
+def test_an_epoch_is_a_permutation_in_full_batches(rows: int, size: int, seed: int) -> None:
+    batches = epoch_batches(rows, size, seed, 1)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(rows))
+    assert [len(batch) for batch in batches[:-1]] == [size] * (len(batches) - 1)
+
+
+def test_order_depends_on_seed_and_epoch_alone() -> None:
+    first = np.concatenate(epoch_batches(30, 8, 1, 1))
+    np.random.seed(5)
+    assert np.array_equal(first, np.concatenate(epoch_batches(30, 7, 1, 1)))
+    assert not np.array_equal(first, np.concatenate(epoch_batches(30, 8, 1, 2)))
+    assert not np.array_equal(first, np.concatenate(epoch_batches(30, 8, 2, 1)))
+
+
+@given(lengths=LENGTHS, tokens=st.integers(1, 300))
+def test_parts_keep_the_budget_and_every_row(lengths: list[int], tokens: int) -> None:
+    length = np.array(sorted(lengths), dtype=np.int64)
+    parts = cut(length, np.arange(len(length)), tokens)
+    assert np.array_equal(np.concatenate(parts), np.arange(len(length)))
+    assert all(len(part) * length[part].max() <= tokens or len(part) == 1 for part in parts)
+
+
+@given(lengths=LENGTHS, tokens=st.integers(1, 300), size=st.integers(1, 4))
+def test_workers_share_a_batch_in_equally_many_parts(lengths: list[int], tokens: int, size: int) -> None:
+    length = np.array(lengths, dtype=np.int64)
+    batch = np.arange(len(lengths))
+    shares = [micro_batches(length, batch, rank, size, tokens) for rank in range(size)]
+    assert len({len(share) for share in shares}) == 1
+    real = [micro.rows for share in shares for micro in share if not micro.idle]
+    assert sorted(np.concatenate(real).tolist()) == batch.tolist()
+    assert all(len(micro.rows) == 1 for share in shares for micro in share if micro.idle)
+    counts = [sum(len(micro.rows) for micro in share if not micro.idle) for share in shares]
+    assert max(counts) - min(counts) <= 1
+
+
+@given(lengths=LENGTHS, spans=st.booleans())
+def test_collate_pads_to_the_longest_and_masks_the_rest(lengths: list[int], spans: bool) -> None:
+    features = ragged(lengths, spans)
+    rows = np.arange(len(lengths))[::-1].copy()
+    batch = collate(features, rows, 1, torch.device("cpu"))
+    assert batch.ids.shape == (len(lengths), max(lengths))
+    for place, row in enumerate(rows):
+        own = features.ids[features.span(row)].tolist()
+        assert batch.ids[place].tolist() == own + [1] * (max(lengths) - len(own))
+        assert batch.mask[place].tolist() == [1] * len(own) + [0] * (max(lengths) - len(own))
+    assert batch.targets.tolist() == features.targets[rows].tolist()
+    assert (batch.allowed is not None) == spans
+
+
+@pytest.mark.parametrize("spans", [False, True])
+def test_concat_counts_on(spans: bool) -> None:
+    parts = [ragged([3, 1], spans), ragged([2], spans), ragged([4, 4, 1], spans)]
+    whole = concat(parts)
+    assert whole.lengths.tolist() == [3, 1, 2, 4, 4, 1]
+    assert whole.example.tolist() == [0, 1, 2, 3, 4, 5]
+    rows = [part.ids[part.span(i)].tolist() for part in parts for i in range(len(part))]
+    assert [whole.ids[whole.span(i)].tolist() for i in range(6)] == rows
+    assert concat(parts[:1]) is parts[0]

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from tests.train.small import Place
+from xsweep.train.judge import degenerate
+
+
+def examples(golds: list[int]) -> list[Any]:
+    return [SimpleNamespace(label=gold) for gold in golds]
+
+
+def pair(place: Place, golds: list[int], predicted: list[int]) -> str:
+    score = 100 * sum(g == p for g, p in zip(golds, predicted, strict=True)) / len(golds)
+    return degenerate(place.task("pairs"), pa.table({"prediction": predicted}), examples(golds), score)
+
+
+def test_one_label_for_all_is_degenerate_even_when_often_right(place: Place) -> None:
+    assert "one label" in pair(place, [0] * 90 + [1] * 10, [0] * 100)
+
+
+def test_accuracy_must_beat_the_largest_class(place: Place) -> None:
+    golds = [0, 1] * 50
+    assert "largest class (59.80)" in pair(place, golds, [0, 0] * 20 + [1, 0] * 11 + [0, 1] * 19)
+    assert pair(place, golds, [0, 1] * 30 + [1, 1] * 15 + [0, 0] * 5) == ""
+
+
+@pytest.mark.parametrize(("texts", "f1", "bad"), [([""] * 100, 0.0, True), (["x"] * 100, 0.5, True), (["x", ""] * 50, 40.0, False)])
+def test_spans(place: Place, texts: list[str], f1: float, bad: bool) -> None:
+    found = degenerate(place.task("spans", "span"), pa.table({"prediction": texts}), [], f1)
+    assert bool(found) == bad

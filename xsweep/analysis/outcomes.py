@@ -1,0 +1,133 @@
+"""What became of every planned cell and search: holes with their reasons, and what each arm was allowed to spend."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import polars as pl
+
+from xsweep.analysis.design import BASELINE
+from xsweep.plan.records import Record
+from xsweep.spec.sweep import Sweep
+from xsweep.tracking.facts import COUNTS, finite, seconds
+
+HOLES = pl.Schema(
+    {
+        "model": pl.String(),
+        "arm": pl.String(),
+        "target": pl.String(),
+        "seed": pl.Int64(),
+        "stage": pl.String(),
+        "status": pl.String(),
+        "reason": pl.String(),
+    }
+)
+"""One row per reporting cell without its score. ``stage`` is where it stopped; ``status`` that stage's, ``not run``,
+or ``no score`` where some language has none."""
+
+BUDGETS = pl.Schema(
+    {
+        "model": pl.String(),
+        "arm": pl.String(),
+        "stage": pl.String(),
+        "target": pl.String(),
+        "trials_planned": pl.Int64(),
+        "trials_done": pl.Int64(),
+        **{status: pl.Int64() for status in ("ok", "degenerate", "pruned", "diverged", "failed")},
+        "dev_score": pl.Float64(),
+        "lr": pl.Float64(),
+        "epochs": pl.Int64(),
+        "runs_planned": pl.Int64(),
+        "runs_done": pl.Int64(),
+    }
+)
+"""One row per search that the reporting runs depend on. The five statuses count its trials; ``dev_score`` is the best
+trial's, in points, ``lr`` and ``epochs`` what was chosen. No trials planned: it uses the baseline's search."""
+
+BUDGET_TIMES = pl.Schema(
+    {
+        "model": pl.String(),
+        "arm": pl.String(),
+        "stage": pl.String(),
+        "target": pl.String(),
+        "role": pl.String(),
+        "stages": pl.Int64(),
+        "seconds": pl.Float64(),
+    }
+)
+"""Seconds spent on the stages that ended. Apart from BUDGETS, as they differ from one run to the next."""
+
+
+def holes(records: Sequence[Record], sweep: Sweep) -> pl.DataFrame:
+    """HOLES of the sweep, in the order of its cells."""
+    languages = {target.name: target.languages for target in sweep.targets}
+    reported = [record for record in records if record.role == "report"]
+    by_cell = {(r.kind, r.model.name, r.arm, r.target, r.seed): r for r in reported}
+    rows = []
+    for cell in (record for record in reported if record.kind == "evaluate"):
+        found = _unscored(cell, languages[cell.target or ""])
+        if found:
+            behind = [("intermediate", None), ("target", cell.target)]
+            before = [by_cell.get((kind, cell.model.name, cell.arm, target, cell.seed)) for kind, target in behind]
+            broken = (_broken(record) for record in before if record)
+            where = next((row for row in broken if row), found)
+            rows.append((cell.model.name, cell.arm, cell.target, cell.seed, *where))
+    return pl.DataFrame(rows, schema=HOLES, orient="row")
+
+
+def _broken(record: Record) -> tuple[str, str, str] | None:
+    """Stage, status, reason of a stage that ended without weights that can be scored."""
+    manifest = record.manifest
+    if manifest is None or manifest.status in COUNTS:
+        return None
+    return record.kind, manifest.status, manifest.reason
+
+
+def _unscored(cell: Record, languages: Sequence[str]) -> tuple[str, str, str] | None:
+    """The same for an evaluation; None when it has a score in each of ``languages``."""
+    if cell.key is None:
+        return "target", "not run", "a search that it depends on has no decision"
+    if cell.manifest is None:
+        return cell.kind, "not run", ""
+    test = cell.manifest.metrics.get("test", {})
+    missing = [code for code in languages if not finite(test.get(code, {}).get(cell.metric))]
+    if cell.manifest.status in COUNTS and missing:
+        return cell.kind, "no score", f"no {cell.metric} in {', '.join(missing)}"
+    return _broken(cell)
+
+
+def budgets(records: Sequence[Record], sweep: Sweep) -> pl.DataFrame:
+    """BUDGETS of the sweep, in the order of its searches."""
+    trained = [record for record in records if record.kind != "evaluate"]
+    groups: dict[tuple[str, str, str, str | None], list[Record]] = {}
+    for record in trained:
+        groups.setdefault((record.model.name, record.arm, record.kind, record.target), []).append(record)
+    rows = []
+    for (model, arm, kind, target), group in groups.items():
+        trials = [r.manifest for r in group if r.trial is not None and r.manifest]
+        runs = [r for r in group if r.role == "report"]
+        status = Counter(manifest.status for manifest in trials)
+        # `finite` here, since a trial that diverged has no score, and one that degenerated may have none either.
+        dev = [float(m.metrics["score"]) for m in trials if m.status in COUNTS and finite(m.metrics.get("score"))]
+        hyper = next((r.hyper for r in runs if r.hyper), None)
+        space = sweep.search.target if kind == "target" else sweep.search.intermediate
+        own = kind == "intermediate" or arm == BASELINE or sweep.search.target_per == "arm"
+        counts = [status[name] for name in ("ok", "degenerate", "pruned", "diverged", "failed")]
+        chosen = (hyper.lr, hyper.epochs) if hyper else (None, None)
+        done = sum(r.manifest is not None and r.manifest.status in COUNTS for r in runs)
+        best = max(dev, default=None)
+        planned = space.trials if own else 0
+        rows.append((model, arm, kind, target, planned, len(trials), *counts, best, *chosen, len(runs), done))
+    return pl.DataFrame(rows, schema=BUDGETS, orient="row")
+
+
+def budget_times(records: Sequence[Record]) -> pl.DataFrame:
+    """BUDGET_TIMES of every stage that has ended; a stage that several records share is counted once."""
+    groups: dict[tuple[str, str, str, str | None, str], list[float]] = {}
+    for record in {record.key: record for record in reversed(records) if record.key}.values():
+        if record.manifest:
+            where = (record.model.name, record.arm, record.kind, record.target, record.role)
+            groups.setdefault(where, []).append(seconds(record.manifest))
+    rows = [(*where, len(spent), sum(spent)) for where, spent in groups.items()]
+    return pl.DataFrame(rows, schema=BUDGET_TIMES, orient="row").sort(BUDGET_TIMES.names()[:5], nulls_last=False)

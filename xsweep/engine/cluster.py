@@ -1,0 +1,259 @@
+"""The Ray cluster of one run: a private one on this machine, or one that is already there."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from xsweep.errors import EnvironmentProblem
+
+# Ray's node prints warnings to the driver's standard output; this is the only way to keep that clean, and
+# Ray reads it when it is imported, which is after this module.
+os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
+
+_SETTINGS = {
+    "RAY_AIR_NEW_OUTPUT": "0",  # the new output engine prints boxes at any verbosity
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # one process less per group
+    "RAY_TRAIN_ENABLE_STATE_ACTOR_RECONCILIATION": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # a dead worker is seen, and a closed group ends, this soon
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours stops the whole run, Tune's would make it look finished
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # the store is the truth: Tune's snapshots are never read
+    "TUNE_WARN_THRESHOLD_S": "3600",
+}
+_LOCAL_SETTINGS = {
+    # Unset, `ray.init` turns token authentication on, also in a process that has imported Ray already;
+    # set to "token" after that import, Ray's own client would not know and be refused.
+    "RAY_AUTH_MODE": None,
+}
+_TRAVELLING = ("XSWEEP_", "HF_")
+_SHUTDOWN_SECONDS = 30.0
+_LONGEST_FOLDER = 40
+"""Ray puts Unix sockets some 60 characters below its folder, and a socket's path ends at 107 bytes."""
+
+
+class Cluster:
+    """A connected Ray, from ``with`` to the end of its block.
+
+    Without an address, or with "local", a cluster of this machine alone is started: private folder, token
+    authentication with a token that exists in memory only, no dashboard. With "auto" or an address the one
+    that runs there is joined, with the user's own authentication settings; ``scratch`` must then be a
+    folder that all its nodes see. Environment variables and signal handlers are as before afterwards.
+
+    Raises EnvironmentProblem when Ray does not start or is not to be reached.
+    """
+
+    def __init__(self, address: str | None = None, *, cpus: int | None = None, scratch: Path | None = None) -> None:
+        self.local = address in (None, "local")
+        self.kept: Path | None = None
+        """Where Ray's logs stay after the end; None when they go, as they do unless ``keep`` was called."""
+        self._address = "local" if self.local else address
+        self._cpus = cpus
+        self._scratch = scratch
+        self._folder: Path | None = None
+        self._ray_processes: list[Any] = []
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Cluster:
+        with ExitStack() as stack:
+            self._folder = _short_folder()
+            stack.callback(self._remove_folder)
+            stack.enter_context(environment(self._settings()))
+            stack.callback(self._stop)
+            with _kept_signal_handlers():
+                self._start()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for Ray Train's and Tune's own files, removed at the end when it is the private one."""
+        return self._scratch or self._private_folder / "runs"
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """What the cluster holds now: "CPU", "GPU" and so on."""
+        import ray
+
+        return dict(ray.cluster_resources())
+
+    def failure(self) -> str | None:
+        """Which of a local cluster's own processes has ended, in words; None while all run."""
+        import psutil
+
+        for process in self._ray_processes:
+            with suppress(psutil.Error):
+                if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                    continue
+            return f"a process of Ray (pid {process.pid}) has ended"
+        return None
+
+    def keep(self) -> Path:
+        """Leave Ray's logs behind, and say where."""
+        logs = self._private_folder if self.local else Path("/tmp/ray")
+        self.kept = logs / "session_latest" / "logs"
+        return self.kept
+
+    @property
+    def _private_folder(self) -> Path:
+        if self._folder is None:
+            raise RuntimeError("the cluster is not entered")
+        return self._folder
+
+    def _settings(self) -> dict[str, str | None]:
+        # The user's own win: they are there to be tuned.
+        settings: dict[str, str | None] = {name: os.environ.get(name, value) for name, value in _SETTINGS.items()}
+        return settings | _LOCAL_SETTINGS | {"RAY_AUTH_TOKEN": _token()} if self.local else settings
+
+    def _start(self) -> None:
+        import psutil
+        import ray
+
+        before = {child.pid for child in psutil.Process().children()}
+        try:
+            ray.init(
+                address=self._address,
+                include_dashboard=False if self.local else None,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                **(self._local_options() if self.local else self._remote_options()),
+            )
+        except Exception as error:
+            what = "start" if self.local else f"answer at {self._address}"
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise EnvironmentProblem(f"Ray did not {what}: {reason[0]}; its logs: {self.keep()}") from error
+        if self.local and os.environ.get("RAY_AUTH_MODE") != "token":
+            raise EnvironmentProblem("Ray started without token authentication; this version of Ray is not supported")
+        for name in ("ray", "ray.tune", "ray.train", "ray.data"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        if self.local:
+            self._ray_processes = [child for child in psutil.Process().children() if child.pid not in before]
+
+    def _local_options(self) -> dict[str, Any]:
+        # The object store carries nothing big: weights and data go through files.
+        return {
+            "_temp_dir": str(self._private_folder),
+            "num_cpus": self._cpus,
+            "object_store_memory": 128 * 2**20,
+        }
+
+    def _remote_options(self) -> dict[str, Any]:
+        if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:  # inside a job: its own environment travels already
+            return {}
+        mine = {name: value for name, value in os.environ.items() if name.startswith(_TRAVELLING)}
+        return {"runtime_env": {"env_vars": mine}}
+
+    def _stop(self) -> None:
+        import ray
+
+        left = _with_descendants(self._ray_processes)
+        with _kept_signal_handlers():
+            worker = threading.Thread(target=_quietly, args=(ray.shutdown,), daemon=True)
+            worker.start()
+            worker.join(_SHUTDOWN_SECONDS)  # without its raylet, Ray may wait for ever
+        if self.local:
+            _end(left + _processes_naming(self._private_folder))
+        self._ray_processes = []
+
+    def _remove_folder(self) -> None:
+        if self.kept is None and self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+@functools.cache
+def _token() -> str:
+    # One per process: Ray's own code reads the token once and remembers it.
+    return secrets.token_hex(32)
+
+
+def _short_folder() -> Path:
+    base = tempfile.gettempdir()
+    return Path(tempfile.mkdtemp(prefix="xsweep-", dir=base if len(base) + 16 <= _LONGEST_FOLDER else "/tmp"))
+
+
+@contextmanager
+def environment(settings: Mapping[str, str | None]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in settings}
+    _set_environment(settings)
+    try:
+        yield
+    finally:
+        _set_environment(before)
+
+
+def _set_environment(settings: Mapping[str, str | None]) -> None:
+    for name, value in settings.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+@contextmanager
+def _kept_signal_handlers() -> Iterator[None]:
+    """Undo what Ray does to the handlers of the driver."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _quietly(call: Any) -> None:
+    with suppress(Exception):
+        call()
+
+
+def _with_descendants(roots: list[Any]) -> list[Any]:
+    import psutil
+
+    found = list(roots)
+    for root in roots:
+        with suppress(psutil.Error):
+            found += root.children(recursive=True)
+    return found
+
+
+def _processes_naming(folder: Path) -> list[Any]:
+    """Processes whose command line names ``folder``: agents that outlive a dead raylet."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.pid != os.getpid() and any(str(folder) in word for word in process.cmdline()):
+                found.append(process)
+    return found
+
+
+def _end(processes: list[Any]) -> None:
+    import psutil
+
+    _, alive = psutil.wait_procs(processes, timeout=3)
+    for process in alive:
+        with suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(alive, timeout=3)

@@ -1,0 +1,236 @@
+"""All studies of one level in one Ray Tune run, whose trials are thin clients of the pool."""
+
+from __future__ import annotations
+
+import math
+import queue
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.search import Searcher
+
+from xsweep.engine.cluster import environment
+from xsweep.engine.pool import GroupPool
+from xsweep.engine.studies import Suggestions
+from xsweep.engine.worker import describe
+from xsweep.errors import EnvironmentProblem
+from xsweep.plan.stage import Hyper, Job
+from xsweep.plan.study import Study, Trial
+
+_STOP_SECONDS = 10.0
+
+
+@dataclass
+class _Board:
+    """One study under way."""
+
+    suggestions: Suggestions
+    finished: dict[int, Trial]
+    running: set[int] = field(default_factory=set)
+    todo: list[tuple[int, Hyper]] = field(default_factory=list)
+
+    def refresh(self) -> None:
+        """Look for trials that may start, after one has ended."""
+        pending = self.suggestions.pending(self.finished)
+        self.todo = [(number, hyper) for number, hyper in pending if number not in self.running]
+
+
+class _Client(tune.Trainable):  # type: ignore[misc]
+    """A trial as Tune sees it: it waits for a job that the pool runs. One actor serves trial after trial."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._mailbox = ray.get_actor(config["mailbox"])
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.config = new_config
+        return True
+
+    def step(self) -> dict[str, Any]:
+        result = ray.get(self._mailbox.wait.remote(self.config["key"]))
+        score = result["outcomes"][-1].get("score") if result["outcomes"] else None
+        return {"status": result["status"], "score": math.nan if score is None else score, "done": True}
+
+
+class _Multiplexer(Searcher):  # type: ignore[misc]
+    """Asks all studies in turn. A suggestion's job is in the pool's queue before Tune has a client for it.
+
+    That way the groups never wait for Tune: it keeps one finished trial's actor for the next trial and
+    starts others late or not at all, so with short jobs one client serves several groups.
+    """
+
+    def __init__(
+        self,
+        boards: Sequence[_Board],
+        pool: GroupPool,
+        job_for: Callable[[Study, Hyper], Job],
+        ended: Callable[[Study, Trial], None],
+    ) -> None:
+        super().__init__()
+        self.over = False
+        self.error: Exception | None = None
+        self._boards = boards
+        self._pool = pool
+        self._job_for = job_for
+        self._ended = ended
+        self._open: dict[str, tuple[_Board, int, Hyper, str]] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next trial of the first study that has one; None while all wait for results."""
+        if self.over:
+            return str(Searcher.FINISHED)
+        board = next((board for board in self._boards if board.todo), None)
+        if board is None:
+            return None if self._open else str(Searcher.FINISHED)
+        number, hyper = board.todo.pop(0)
+        try:
+            job = self._job_for(board.suggestions.study, hyper)
+            self._pool.submit(job)
+        except Exception as error:
+            self.over, self.error = True, error
+            return str(Searcher.FINISHED)
+        board.running.add(number)
+        self._open[trial_id] = (board, number, hyper, job.key)
+        return {"mailbox": self._pool.name, "key": job.key}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Take a result in; a trial that was aborted, or that Tune lost, has none."""
+        board, number, hyper, key = self._open.pop(trial_id)
+        board.running.discard(number)
+        if error or not result or result.get("status", "lost") in ("aborted", "lost"):
+            self.over = True
+            return
+        score = None if math.isnan(result["score"]) else float(result["score"])
+        trial = Trial(number, hyper, key, result["status"], score)
+        board.finished[number] = trial
+        board.refresh()
+        self._ended(board.suggestions.study, trial)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its searcher for a restore that is never made."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the store is the truth."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: a run starts from the store."""
+
+
+def run_level(
+    studies: Sequence[Study],
+    pool: GroupPool,
+    finished: Callable[[Study], Mapping[int, Trial]],
+    job_for: Callable[[Study, Hyper], Job],
+    on_trial: Callable[[Study, Trial], None],
+    scratch: Path,
+    stop: threading.Event,
+) -> None:
+    """Run the trials of ``studies`` that ``finished`` does not know, and call ``on_trial`` as each ends.
+
+    ``on_trial`` runs in the calling thread, in the order in which trials end; ``job_for`` in another one.
+    When ``stop`` is set the pool is aborted and the function returns with trials missing. All else that
+    keeps it from running every trial raises: what the callbacks raise, or EnvironmentProblem. Nothing but
+    ``scratch`` is written to, and that is left as it was.
+    """
+    boards = [_Board(Suggestions(study), dict(finished(study))) for study in studies]
+    for board in boards:
+        board.refresh()
+    if not any(board.todo for board in boards):
+        return
+    events: queue.SimpleQueue[tuple[Study, Trial]] = queue.SimpleQueue()
+    multiplexer = _Multiplexer(boards, pool, job_for, lambda study, trial: events.put((study, trial)))
+    run = _TuneRun(multiplexer, pool.groups, scratch)
+    try:
+        _drain(run, pool, events, on_trial, stop)
+    except BaseException:
+        multiplexer.over = True
+        pool.abort("the search broke off")
+        raise
+    finally:
+        run.clean()
+    if stop.is_set():
+        return
+    problem = pool.problem or multiplexer.error or run.error
+    if problem is not None:
+        raise problem
+    if any(board.suggestions.pending(board.finished) for board in boards):
+        raise EnvironmentProblem("Ray Tune ended before its trials did; run the same command again to go on")
+
+
+def _drain(
+    run: _TuneRun,
+    pool: GroupPool,
+    events: queue.SimpleQueue[tuple[Study, Trial]],
+    on_trial: Callable[[Study, Trial], None],
+    stop: threading.Event,
+) -> None:
+    """Hand on what ends until Tune does; once stopped or broken, Tune has a moment to follow."""
+    last: float | None = None
+    while run.alive() or not events.empty():
+        try:
+            on_trial(*events.get(timeout=0.1))
+        except queue.Empty:
+            if last is not None and time.monotonic() > last:
+                return
+        if last is None and (stop.is_set() or pool.problem):
+            last = time.monotonic() + _STOP_SECONDS
+            run.multiplexer.over = True
+            pool.abort()
+
+
+class _TuneRun:
+    """Tune at work in a thread of its own, so that signals and a dead cluster reach the caller."""
+
+    def __init__(self, multiplexer: _Multiplexer, groups: int, scratch: Path) -> None:
+        self.multiplexer = multiplexer
+        self.error: EnvironmentProblem | None = None
+        self._groups = groups
+        self._scratch = scratch
+        self._name = f"level-{uuid.uuid4().hex[:8]}"
+        self._thread = threading.Thread(target=self._fit, daemon=True)
+        self._thread.start()
+
+    def alive(self) -> bool:
+        """Whether Tune has not ended."""
+        return self._thread.is_alive()
+
+    def clean(self) -> None:
+        """Remove Tune's files."""
+        shutil.rmtree(self._scratch / self._name, ignore_errors=True)
+
+    def _fit(self) -> None:
+        try:
+            # Trials staged ahead keep every group's queue filled and let Tune hand its actors on.
+            with environment({"TUNE_MAX_PENDING_TRIALS_PG": str(2 * self._groups + 1)}):
+                self._tuner().fit()
+        except Exception as error:
+            self.error = EnvironmentProblem(f"Ray Tune ended: {describe(error)}")
+
+    def _tuner(self) -> Any:
+        # Clients are bounded by a share of a resource that every head has, and so stay there. A limit on
+        # concurrent trials would make Tune start an actor per trial, for it never stages one ahead.
+        share = 0.9 / (self._groups + 1)
+        return tune.Tuner(
+            tune.with_resources(_Client, {"node:__internal_head__": share}),
+            tune_config=tune.TuneConfig(
+                search_alg=self.multiplexer,
+                num_samples=10**9,
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: str(trial.trial_id),
+            ),
+            run_config=tune.RunConfig(
+                name=self._name,
+                storage_path=str(self._scratch),
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=-1),  # a lost client attaches to its job again
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        )

@@ -1,0 +1,247 @@
+"""What runs on the cluster: the mailbox that holds the queue, and the loop in which a worker group takes from it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import time
+import traceback
+import uuid
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xsweep.plan.stage import Job
+
+Result = dict[str, Any]
+"""How a job ended: status, reason, error (class name), outcomes, group, seconds."""
+
+ATTEMPTS = 3
+"""A job during which this many workers died is given up."""
+WORKER_DIED = "WorkerDied"
+LOST = "lost"
+"""Status inside the engine: no group is left that could run the job."""
+_TICK_SECONDS = 20.0
+"""An idle group hears from the mailbox this often, so that waiting ranks never meet a collective's timeout."""
+_NEWS_SECONDS = 5.0
+"""The driver hears from the mailbox this often, so that silence means trouble."""
+
+
+def ended(status: str, reason: str = "", **more: Any) -> Result:
+    """A result without outcomes."""
+    return {"status": status, "reason": reason, "error": "", "outcomes": [], "group": None, "seconds": 0.0, **more}
+
+
+@dataclass
+class _Entry:
+    result: asyncio.Future[Result]
+    job: Job | None = None
+    deaths: int = 0
+
+
+@dataclass
+class _Group:
+    ready: bool = False
+    dead: bool = False
+    life: str = ""
+    """Which incarnation speaks: a killed worker's last call must not swallow a job."""
+    lease: str | None = None
+
+
+class Mailbox:
+    """One asynchronous actor for all groups: the queue, who runs what, and the results by key.
+
+    Every method may be called again with the same arguments without harm.
+    """
+
+    def __init__(self, groups: int) -> None:
+        self._groups = [_Group() for _ in range(groups)]
+        self._entries: dict[str, _Entry] = {}
+        self._queue: deque[str] = deque()
+        self._results: list[tuple[str, Result]] = []
+        self._news = asyncio.Event()
+        self._over: Result | None = None
+        """What any job without a result has come to, once the pool is closed or no group is left."""
+
+    async def submit(self, key: str, job: Job) -> None:
+        """Queue the job ``key`` unless it was before."""
+        entry = self._entry(key)
+        if entry.job is not None or entry.result.done():
+            return
+        entry.job = job
+        self._queue.append(key)
+        if self._over:
+            self._settle_all(self._over)
+        self._wake()
+
+    async def wait(self, key: str) -> Result:
+        """The result of the job ``key``, which may be submitted later."""
+        return await asyncio.shield(self._entry(key).result)
+
+    async def news(self, seen: int) -> tuple[list[tuple[str, Result]], int]:
+        """Results after the first ``seen``, as soon as there is one, and how many groups have come up so far."""
+        end = time.monotonic() + _NEWS_SECONDS
+        while len(self._results) == seen and not self._over and await self._changed(end):
+            pass
+        return self._results[seen:], sum(group.ready for group in self._groups)
+
+    async def hello(self, group: int, life: str) -> None:
+        """A group's first rank has started, perhaps after its predecessor died in the middle of a job."""
+        mine = self._groups[group]
+        mine.ready, mine.life = True, life
+        if mine.lease is None:
+            return
+        entry = self._entries[mine.lease]
+        entry.deaths += 1
+        if entry.deaths >= ATTEMPTS:
+            self._settle(mine.lease, ended("failed", f"its worker died {ATTEMPTS} times", error=WORKER_DIED))
+        if entry.result.done():
+            mine.lease = None
+
+    async def take(self, group: int, life: str, done: tuple[str, Result] | None = None) -> tuple[str, Job] | bool:
+        """Hand in the last result and get the next job: (key, job), True to ask again, False to end."""
+        mine = self._groups[group]
+        end = time.monotonic() + _TICK_SECONDS
+        if done and mine.life == life and mine.lease == done[0]:
+            self._settle(done[0], {**done[1], "group": group})
+            mine.lease = None
+        while mine.life == life and not mine.dead and not self._over:
+            if mine.lease is None and self._queue:
+                mine.lease = self._queue.popleft()
+            if mine.lease is not None:
+                job = self._entries[mine.lease].job
+                assert job is not None
+                return mine.lease, job
+            if not await self._changed(end):
+                return True
+        return False
+
+    async def fail(self, group: int, key: str, result: Result) -> None:
+        """One rank of several has failed, and its group is about to start anew: the job is over."""
+        self._settle(key, {**result, "group": group})
+
+    async def lost(self, group: int, reason: str) -> None:
+        """A group is gone for good: its job goes back to the queue; without any group left, all is over."""
+        mine = self._groups[group]
+        mine.dead = True
+        if mine.lease is not None and not self._entries[mine.lease].result.done():
+            self._queue.appendleft(mine.lease)
+        mine.lease = None
+        if all(group.dead for group in self._groups):
+            self._settle_all(ended(LOST, reason))
+        self._wake()
+
+    async def close(self, reason: str) -> None:
+        """End all groups after what they are doing; whatever has no result yet is aborted."""
+        self._settle_all(ended("aborted", reason))
+
+    def _entry(self, key: str) -> _Entry:
+        if key not in self._entries:
+            self._entries[key] = _Entry(asyncio.get_running_loop().create_future())
+        return self._entries[key]
+
+    def _settle(self, key: str, result: Result) -> None:
+        entry = self._entries[key]
+        if not entry.result.done():
+            entry.result.set_result(result)
+            entry.job = None  # a finished job is never needed again
+            self._results.append((key, result))
+            self._wake()
+
+    def _settle_all(self, result: Result) -> None:
+        self._over = self._over or result
+        self._queue.clear()
+        for key in self._entries:
+            self._settle(key, self._over)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def _changed(self, end: float) -> bool:
+        """Wait for a change, at most until ``end``; False when that has come."""
+        try:
+            await asyncio.wait_for(self._news.wait(), end - time.monotonic())
+        except TimeoutError:
+            return False
+        return True
+
+
+def loop(config: dict[str, Any]) -> None:
+    """The train loop of a worker group: job after job, until the mailbox says that it is over.
+
+    ``config``: mailbox (actor handle), group (number), runner (``module:function``), context, cpus. Only
+    the first rank talks to the mailbox; the others learn the job from it through a gloo group of their own.
+    """
+    import ray
+
+    mailbox, group = config["mailbox"], config["group"]
+    try:
+        runner, world, share = _prepare(config)
+    except Exception as error:
+        ray.get(mailbox.lost.remote(group, f"a worker group could not start: {describe(error)}"))
+        return
+    life = uuid.uuid4().hex
+    if world.rank == 0:
+        ray.get(mailbox.hello.remote(group, life))
+    done: tuple[str, Result] | None = None
+    while True:
+        task = share(lambda done=done: ray.get(mailbox.take.remote(group, life, done)))
+        done = None
+        if task is True:
+            continue
+        if task is False:
+            return
+        key, job = task
+        result, error = _run(runner, job, config["context"], world)
+        if error is not None and world.size > 1:
+            ray.get(mailbox.fail.remote(group, key, result))
+            raise error  # the other ranks wait for this one: only a new start of the group frees them
+        done = (key, result)
+
+
+def describe(error: BaseException) -> str:
+    """Type, message and the place of an exception, in one line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""
+    message = " ".join(str(error).split())
+    return f"{type(error).__name__}: {message}{place}" if message else f"{type(error).__name__}{place}"
+
+
+def _prepare(config: dict[str, Any]) -> tuple[Callable[..., Any], Any, Callable[[Callable[[], Any]], Any]]:
+    import torch
+    from torch import distributed
+
+    from xsweep.train.world import World
+
+    torch.set_num_threads(config["cpus"])
+    module, _, name = config["runner"].partition(":")
+    runner = getattr(importlib.import_module(module), name)
+    world = World.current()
+    if world.size == 1:
+        return runner, world, lambda ask: ask()
+    channel = distributed.new_group(backend="gloo")
+
+    def share(ask: Callable[[], Any]) -> Any:
+        box = [ask() if world.rank == 0 else None]
+        distributed.broadcast_object_list(box, src=0, group=channel, device=torch.device("cpu"))
+        return box[0]
+
+    return runner, world, share
+
+
+def _run(
+    runner: Callable[..., Any], job: Job, context: Any, world: Any
+) -> tuple[Result, None] | tuple[Result, Exception]:
+    start = time.perf_counter()
+    try:
+        outcomes = runner(job, context, world, on_step=None)
+    except Exception as error:
+        seconds = time.perf_counter() - start
+        return ended("failed", describe(error), error=type(error).__name__, seconds=seconds), error
+    last = outcomes[-1]
+    result = ended(last["status"], last.get("reason", ""), seconds=time.perf_counter() - start)
+    return {**result, "outcomes": outcomes}, None

@@ -1,0 +1,103 @@
+"""Own heads on any encoder, the same for every family, so that a curve over families compares like with like."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Pooling = Literal["first", "mean"]
+
+
+class PairHead(nn.Module):
+    """Sentence vector -> dropout, dense, tanh, dropout, linear: logits (rows, outputs)."""
+
+    def __init__(self, width: int, outputs: int, dropout: float, pooling: Pooling) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width, width)
+        self.out = nn.Linear(width, outputs)
+        self.dropout = nn.Dropout(dropout)
+        self.pooling = pooling
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Logits from hidden states (rows, width in tokens, width) and the mask of real tokens."""
+        vector = self.dropout(pool(hidden, mask, self.pooling))
+        logits: Tensor = self.out(self.dropout(torch.tanh(self.dense(vector))))
+        return logits
+
+
+class SpanHead(nn.Module):
+    """One linear map per token: logits (rows, tokens, 2) of being the answer's start and its end."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.out = nn.Linear(width, 2)
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Logits from hidden states; ``mask`` is not needed, since the loss masks for itself."""
+        # A linear map of three dimensions returns a view, which the hooks of a sharded module warn of.
+        logits: Tensor = self.out(hidden).clone()
+        return logits
+
+
+class Network(nn.Module):
+    """An encoder with a head."""
+
+    def __init__(self, encoder: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+
+    def forward(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:
+        """Logits in fp32: (rows, outputs) for pairs, (rows, tokens, 2) for spans."""
+        extra = {} if types is None else {"token_type_ids": types}
+        hidden = self.encoder(input_ids=ids, attention_mask=mask, **extra).last_hidden_state
+        logits: Tensor = self.head(hidden, mask)
+        return logits.float()
+
+
+def pool(hidden: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
+    """Sentence vectors (rows, width): the first token's, or the mean over real tokens."""
+    if pooling == "first":
+        return hidden[:, 0]
+    weights = mask.to(hidden.dtype).unsqueeze(-1)
+    return (hidden * weights).sum(1) / weights.sum(1)
+
+
+def make_head(
+    format_: str, width: int, outputs: int, *, dropout: float, pooling: Pooling, std: float, seed: int
+) -> nn.Module:
+    """A fresh head on the CPU: weights normal with deviation ``std``, biases zero, a function of ``seed`` alone."""
+    with torch.random.fork_rng([]):
+        head: nn.Module = PairHead(width, outputs, dropout, pooling) if format_ == "pair" else SpanHead(width)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in head.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0.0, std, generator=generator)
+            else:
+                parameter.zero_()
+    return head
+
+
+def losses(logits: Tensor, targets: Tensor, allowed: Tensor | None) -> Tensor:
+    """The loss of each row, (rows,): cross-entropy of pairs, or of spans where ``allowed`` is given."""
+    if allowed is None:
+        return functional.cross_entropy(logits, targets, reduction="none")
+    return span_losses(logits, targets, allowed)
+
+
+def span_losses(logits: Tensor, targets: Tensor, allowed: Tensor) -> Tensor:
+    """Mean of the start's and the end's cross-entropy over the tokens that may hold the answer.
+
+    These are the context's, ``allowed[:, 0]`` to ``allowed[:, 1] - 1``, and the first token, which stands
+    for "not in this window"; so neither padding nor the question can change the loss.
+    """
+    position = torch.arange(logits.shape[1], device=logits.device).unsqueeze(0)
+    inside = (position >= allowed[:, :1]) & (position < allowed[:, 1:])
+    open_ = (inside | (position == 0)).unsqueeze(-1)
+    masked = logits.masked_fill(~open_, float("-inf"))
+    both = functional.cross_entropy(masked, targets, reduction="none")
+    return both.mean(1)

@@ -1,0 +1,38 @@
+"""Tables as files: CSV and Parquet with the same rows, equal bytes for equal results on any machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+
+from xsweep.store.files import write_atomic
+
+DECIMALS = 6
+_FORMULA = r"^([=+\-@\t\r])"
+
+
+def rounded(table: pl.DataFrame) -> pl.DataFrame:
+    """Every number but learning rates to six decimals, so that the last bits of a sum cannot show."""
+    columns = [name for name, kind in table.schema.items() if kind == pl.Float64]
+    rates = [name for name in columns if name == "lr"]
+    # Adding zero turns a negative zero, which a rounded sum may be, into a plain one.
+    return table.with_columns(
+        *(pl.col(name).round(DECIMALS) + 0.0 for name in columns if name not in rates),
+        *(pl.col(name).round_sig_figs(DECIMALS) for name in rates),
+    )
+
+
+def csv(table: pl.DataFrame) -> str:
+    """RFC 4180 with a header; text that a spreadsheet would take for a formula gets an apostrophe before it."""
+    guarded = pl.col(pl.String).str.replace(_FORMULA, "'$1")
+    return rounded(table).with_columns(guarded).write_csv(float_scientific=False)
+
+
+def write_table(folder: Path, name: str, table: pl.DataFrame) -> None:
+    """``name.csv`` and ``name.parquet`` in ``folder``."""
+    write_atomic(folder / f"{name}.csv", csv(table).encode())
+    temporary = folder / f".{name}.parquet"
+    rounded(table).write_parquet(temporary, compression="zstd")
+    write_atomic(folder / f"{name}.parquet", temporary.read_bytes())
+    temporary.unlink()

@@ -1,0 +1,55 @@
+"""Numbers and sentences as the page prints them: one decimal, a real minus sign, a dash where nothing is defined."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+DASH = "–"
+MINUS = "\N{MINUS SIGN}"
+BILLION = 10**9
+
+_FAMILIES = {"nli": "NLI", "qa": "QA"}
+
+
+def family_name(family: str) -> str:
+    """``NLI``, ``QA``, else the family as it is."""
+    return _FAMILIES.get(family, family)
+
+
+def points(value: float | None, signed: bool = False) -> str:
+    """Points to one decimal; ``signed`` marks gains with their sign."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    text = f"{abs(value):.1f}"
+    if float(text) == 0:
+        return text
+    return (MINUS if value < 0 else "+" if signed else "") + text
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """``−0.2 to +2.8``, or a dash where there is no interval."""
+    return DASH if low is None or high is None else f"{points(low, True)} to {points(high, True)}"
+
+
+def size(params: int | None) -> str:
+    """A parameter count to three digits: ``103M``, ``1.28B``."""
+    if params is None:
+        return "size unknown"
+    for unit, letter in ((BILLION, "B"), (10**6, "M"), (10**3, "k")):
+        # Three digits could round 999.9M up to 1000M, which belongs to the next unit.
+        if float(f"{params / unit:.3g}") >= 1:
+            value = float(f"{params / unit:.3g}")
+            return f"{value:g}{letter}"
+    return str(params)
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """``1 seed``, ``3 seeds``."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def listed(parts: Iterable[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    words = list(parts)
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""

@@ -1,0 +1,166 @@
+"""Rules between fields: what no single field can say about itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from xsweep.models.model import Model
+from xsweep.spec.node import Findings, Node, listed, shown
+from xsweep.spec.sweep import Arm, Layout, Search, Space, Target, Training
+from xsweep.tasks.task import Task
+
+T = TypeVar("T")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class Part(NamedTuple, Generic[T]):
+    """A finished value and where it stands in the file."""
+
+    value: T
+    node: Node
+
+
+def name(text: str, node: Node, found: Findings) -> None:
+    """A name is safe in a path, a column and a page."""
+    if not _NAME.fullmatch(text):
+        what = "a name is up to 64 letters, digits, '.', '_' and '-', a letter or digit first"
+        found.add(node.at("name"), f"{what}; not {shown(text)}")
+
+
+def unique(parts: Iterable[Part[T]], key: Callable[[T], Hashable], what: str, found: Findings) -> list[Part[T]]:
+    """Say ``what`` of each part whose key an earlier one has; returns the parts that are the first with theirs."""
+    first: dict[Hashable, Part[T]] = {}
+    for part in parts:
+        earlier = first.setdefault(key(part.value), part)
+        if earlier is not part:
+            found.add(part.node, f"{what}, first in line {earlier.node.line}")
+    return list(first.values())
+
+
+# Models
+
+
+def model(value: Model, node: Node, catalogue: Mapping[str, Model], found: Findings) -> None:
+    """A model of the file's own: from the hub or from a folder, not both."""
+    name(value.name, node, found)
+    if bool(value.id) == bool(value.path):
+        which = "both" if value.id else "neither"
+        hint = f"; `like: {value.name}` takes it from the catalogue" if value.name in catalogue else ""
+        found.add(node, f"a model has either an id (on the hub) or a path (a folder), this one {which}{hint}")
+    if value.path and not os.path.isfile(os.path.join(value.path, "config.json")):
+        missing = "holds no config.json" if os.path.isdir(value.path) else "is no folder"
+        found.add(node, f"{value.path} {missing}", "path")
+    for field in ("params", "embedding_params"):
+        number = getattr(value, field)
+        if number is not None and number < 1:
+            found.add(node, f"must be at least 1, not {number}", field)
+    if value.params is not None and value.embedding_params is not None and value.embedding_params > value.params:
+        found.add(node, f"more than params, {value.params}, of which they are a part", "embedding_params")
+
+
+def models(parts: list[Part[Model]], found: Findings) -> None:
+    """Models differ in name and in content."""
+    named = unique(parts, lambda model: model.name, "a second model of this name", found)
+    # Without id and path, which is said elsewhere, there is no content to compare.
+    real = [part for part in named if part.value.id or part.value.path]
+    unique(real, lambda model: (model.id, model.path, model.revision, model.pooling), "the same model again", found)
+
+
+# Arms and targets
+
+
+def arms(node: Node, parts: list[Part[Arm]], found: Findings) -> None:
+    """Arms differ, pool only what goes together, and have a baseline. ``node`` is their list."""
+    named = unique(parts, lambda arm: arm.name, "a second arm of this name", found)
+    unique([part for part in named if part.value.tasks], _content, "trains on what another arm trains on", found)
+    for arm, place in parts:
+        if place.fields:
+            name(arm.name, place, found)
+        if arm.name == "none" and (arm.tasks or arm.examples):
+            found.add(place, "`none` is the baseline: nothing comes between the pretrained model and the target")
+        if arm.name != "none" and not arm.tasks:
+            found.add(place, "must not be empty", "tasks")
+        _pooled(arm, place, found)
+    if not any("none" in (item.value, item.at("name").value) for item in node.items):
+        found.add(node, "the baseline `none` is missing: every gain is measured against it")
+
+
+def _content(arm: Arm) -> Hashable:
+    tasks = (json.dumps(task.model_dump(mode="json", exclude={"name"}), sort_keys=True) for task in arm.tasks)
+    return frozenset(tasks), arm.examples
+
+
+def _pooled(arm: Arm, node: Node, found: Findings) -> None:
+    for index, task in enumerate(arm.tasks):
+        first = arm.tasks[0]
+        if task.name in [other.name for other in arm.tasks[:index]]:
+            found.add(node, f"{task.name!r} is given twice", "tasks", index)
+        elif task.format != first.format:
+            what = f"{task.name} is a {task.format} task, {first.name} a {first.format} task: they cannot share a head"
+            found.add(node, what, "tasks", index)
+        elif task.labels != first.labels:
+            what = f"{task.name} has the labels {listed(task.labels)}, {first.name} has {listed(first.labels)}"
+            found.add(node, f"{what}: one head needs the same, in one order", "tasks", index)
+
+
+def targets(parts: list[Part[Target]], found: Findings) -> None:
+    """Each task is a target once."""
+    unique(parts, lambda target: target.name, "a second target of this task", found)
+
+
+# The rest
+
+
+def search(value: Search, seeds: tuple[int, ...], node: Node, found: Findings) -> None:
+    """Both spaces can be searched, and no trial's seed is reported."""
+    for field in ("intermediate", "target"):
+        _space(getattr(value, field), node.at(field), found)
+    if value.seed in seeds:
+        found.add(node, f"{value.seed} is a reporting seed too; trials need a seed of their own", "seed")
+
+
+def _space(space: Space, node: Node, found: Findings) -> None:
+    for field in ("lr", "epochs"):
+        ends = getattr(space, field)
+        if ends.low > ends.high:
+            found.add(node, f"low, {ends.low}, is more than high, {ends.high}", field)
+    points = space.epochs.high - space.epochs.low + 1
+    if space.lr.low == space.lr.high and 0 < points < space.trials:
+        found.add(
+            node,
+            f"{space.trials} trials, but lr is fixed and epochs has {points} values, so no more than that differ",
+            "trials",
+        )
+
+
+def seeds(values: tuple[int, ...], node: Node, found: Findings) -> None:
+    """At least one seed, each once."""
+    if not values:
+        found.add(node, "must not be empty")
+    for index, seed in enumerate(values):
+        if seed in values[:index]:
+            found.add(node, f"{seed} is given twice", index)
+
+
+def carry(training: Training, arms: Iterable[Arm], targets: Iterable[Target], root: Node, found: Findings) -> None:
+    """A head is carried only where one fits."""
+    if training.carry == "encoder":
+        return
+    heads = {(task.format, task.labels) for arm in arms for task in arm.tasks}
+    if not any((target.task.format, target.task.labels) in heads for target in targets):
+        found.add(root, "no arm has a target's format and labels, so there is no head to carry", "train", "carry")
+
+
+def layout(value: Layout, tasks: Iterable[Task], root: Node, found: Findings) -> None:
+    """A micro-batch holds at least one input."""
+    longest: Any = max(tasks, key=lambda task: task.max_length, default=None)
+    if longest is not None and longest.max_length > value.tokens:
+        what = (
+            f"{value.tokens} tokens do not hold one input of {longest.name}, whose max_length is {longest.max_length}"
+        )
+        found.add(root, what, "layout", "tokens")

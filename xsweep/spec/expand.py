@@ -1,0 +1,98 @@
+"""Shorthands of the sweep file, written out: from node to node, each keeping its place in the file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from xsweep.models.model import Model
+from xsweep.spec.node import Findings, Node, shown
+from xsweep.spec.words import did_you_mean
+from xsweep.tasks.task import Task
+
+Entry = TypeVar("Entry", Task, Model)
+
+
+def like(node: Node, catalogue: Mapping[str, Entry], kind: str, found: Findings) -> tuple[Node, Entry | None]:
+    """A mapping that starts from a catalogue entry (``like: NAME``): the entry's fields, overridden by its own.
+
+    Returns the mapping, and the entry that it starts from; the entry is None, and ``like`` still among the
+    mapping's fields, when there is none of that name.
+    """
+    if "like" not in node.fields:
+        return node, None
+    name = node.fields["like"]
+    if not isinstance(name.value, str) or name.value not in catalogue:
+        hint = did_you_mean(str(name.plain()), catalogue)
+        found.add(name, f"there is no {kind} {shown(name.plain())} in the catalogue{hint}")
+        return node, None
+    base = catalogue[name.value]
+    inherited = {field: name.with_value(getattr(base, field)) for field in type(base).model_fields}
+    own = {key: inner for key, inner in node.fields.items() if key != "like"}
+    return node.with_value({**inherited, **own}), base
+
+
+def task(node: Node, catalogue: Mapping[str, Task], found: Findings) -> Node:
+    """A task of the file's own, which may start from one of the catalogue; one mapping of rows stands for a list."""
+    own = node.fields
+    node, base = like(node, catalogue, "task", found)
+    if base is not None:
+        without = {key: inner for key, inner in node.fields.items() if key != "name" or "name" in own}
+        if "train" in own and "rows" not in own:
+            without.pop("rows")  # they were the other training set's
+        node = node.with_value(without)
+    single = {
+        part: node.fields[part] for part in ("train", "selection") if node.at(part).fields and part in node.fields
+    }
+    return node.with_fields(**{part: rows.with_value([rows]) for part, rows in single.items()})
+
+
+def model(node: Node, catalogue: Mapping[str, Model], folder: Path, found: Findings) -> Node:
+    """A model of the file's own; its ``path`` is taken from the file's ``folder`` and made absolute."""
+    own = node.fields
+    node, base = like(node, catalogue, "model", found)
+    if base is not None:
+        # Another checkpoint is not described by what was said of the first one.
+        other = {"id", "path", "revision", "params", "embedding_params"} if {"id", "path"} & set(own) else set()
+        node = node.with_value({key: inner for key, inner in node.fields.items() if key in own or key not in other})
+    path = node.fields.get("path")
+    if path is None or not isinstance(path.value, str) or not path.value:
+        return node
+    return node.with_fields(path=path.with_value(os.path.abspath(folder / path.value)))
+
+
+def search(node: Node, found: Findings) -> Node:
+    """The search with both its spaces written out."""
+    spaces = {name: _space(node.fields[name], found) for name in ("intermediate", "target") if name in node.fields}
+    return node.with_fields(**spaces) if spaces else node
+
+
+def _space(node: Node, found: Findings) -> Node:
+    ends = {name: _range(node.fields[name], found) for name in ("lr", "epochs") if name in node.fields}
+    return node.with_fields(**ends) if ends else node
+
+
+def _range(node: Node, found: Findings) -> Node:
+    """``3`` is the range from 3 to 3; ``[1, 3]`` the one from 1 to 3."""
+    if len(node.items) == 2:
+        low, high = node.items
+    elif isinstance(node.value, list):
+        found.spoil(node, f"must be a number, or a range as [LOW, HIGH]; not a list of {len(node.items)}")
+        return node
+    elif node.fields:
+        return node
+    else:
+        low = high = node
+    return node.with_value({"low": low, "high": high})
+
+
+def seeds(node: Node, found: Findings) -> Node:
+    """``3`` is the list 1, 2, 3."""
+    if isinstance(node.value, list):
+        return node
+    if type(node.value) is int and 1 <= node.value <= 1000:
+        return node.with_value([node.with_value(seed) for seed in range(1, node.value + 1)])
+    found.add(node, f"must be a list, or a number up to 1000 (3 stands for 1, 2, 3); not {shown(node.plain())}")
+    return node.with_value([])

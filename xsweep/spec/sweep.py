@@ -1,0 +1,132 @@
+"""A sweep file as frozen values. Field docstrings are what the file's reader needs to know."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from xsweep.models.model import Model
+from xsweep.tasks.task import Declared, Family, Task
+
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Arm(Declared):
+    """An intermediate condition. The arm ``none`` has no tasks and is the baseline of every gain."""
+
+    name: str
+    tasks: tuple[Task, ...] = ()
+    """Tasks of one format and one label set, pooled into one training set with one head."""
+    examples: Count | None = None
+    """Train on this many rows: nested subsets, so 1000 lie inside 10000."""
+    family: Family | None = None
+    """Taken from the tasks when they agree."""
+
+
+class Target(Declared):
+    """A task fine-tuned in English and scored in every language."""
+
+    task: Task
+    languages: tuple[str, ...]
+    """Languages scored; all of the task's when the file leaves them out."""
+    examples: Count | None = None
+    """English training rows; all when left out."""
+    score_examples: Count | None = None
+    """Rows scored per language, the same parallel ids in each; all when left out."""
+
+    @property
+    def name(self) -> str:
+        """The task's name; unique among a sweep's targets."""
+        return self.task.name
+
+
+class LogUniform(Declared):
+    """A range searched evenly in its logarithm."""
+
+    low: Rate
+    high: Rate
+
+
+class IntRange(Declared):
+    """A range of integers, both ends included."""
+
+    low: Annotated[int, Field(ge=1, le=1000)]
+    high: Annotated[int, Field(ge=1, le=1000)]
+
+
+class Space(Declared):
+    """What one study may choose from. A fixed value is a range with equal ends."""
+
+    trials: Annotated[int, Field(ge=1, le=10_000)]
+    lr: LogUniform
+    epochs: IntRange
+
+
+class Search(Declared):
+    """How learning rate and epochs are chosen, on English held-out data alone."""
+
+    sampler: Literal["quasi-random", "random", "tpe"] = "quasi-random"
+    seed: Seed = 0
+    """Training seed of every trial, and of the sampler; must not be a reporting seed."""
+    batch: Count = 4
+    """TPE asks for this many trials at a time; they are told in trial order."""
+    intermediate: Space
+    target: Space
+    target_per: Literal["arm", "baseline"] = "arm"
+    """Search the target stage for each arm, or once per model and target on the baseline."""
+
+
+class Training(Declared):
+    """The recipe of every stage. It is part of each stage's key."""
+
+    batch_size: Count = 32
+    """Examples (windows, for span tasks) per optimiser step over all workers."""
+    warmup: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.1
+    """Share of the steps with a rising rate; it falls linearly to zero after."""
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
+    clip: Rate = 1.0
+    """Largest global gradient norm."""
+    dropout: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] | None = None
+    """Overrides the model's own dropout; the model's when left out."""
+    freeze: Literal["none", "embeddings"] = "none"
+    """``embeddings``: the word table is left as pretrained."""
+    carry: Literal["encoder", "encoder+head"] = "encoder"
+    """What goes from the intermediate to the target stage; a head only between equal formats and labels."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+
+class Layout(Declared):
+    """How stages are laid on the machine. Recorded with every result, part of no key."""
+
+    groups: Count | None = None
+    """Worker groups at once; as many as the cluster holds when left out."""
+    workers: Count = 1
+    """Workers that share one stage."""
+    cpus: Count = 1
+    """CPU cores, and torch threads, per worker."""
+    gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """GPUs per worker."""
+    tokens: Count = 4096
+    """Largest micro-batch of one worker, in tokens, padding included."""
+    checkpoint_seconds: Rate = 60.0
+    """A running stage can lose at most this much work."""
+
+
+class Sweep(Declared):
+    """A whole sweep, everything filled in and checked."""
+
+    name: str
+    description: str = ""
+    models: tuple[Model, ...]
+    arms: tuple[Arm, ...]
+    targets: tuple[Target, ...]
+    seeds: tuple[Seed, ...]
+    """Reporting seeds: each trains the decided configuration anew; only these enter the curves."""
+    search: Search
+    train: Training = Training()
+    keep: Literal["none", "parents", "all"] = "parents"
+    """Weights kept after use: none, those of intermediate stages, or all."""
+    layout: Layout = Layout()

@@ -1,0 +1,92 @@
+"""Every byte of the store passes through here: a temporary name, fsync, rename, fsync of the folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from xsweep.errors import EnvironmentProblem
+
+_SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def slug(name: str) -> str:
+    """``name`` itself when it is safe as one path part; raises ``ValueError`` otherwise."""
+    if not _SLUG.fullmatch(name):
+        raise ValueError(f"{name!r} is no name for a file: letters, digits, dot, dash and underscore only")
+    return name
+
+
+@contextmanager
+def guarded(path: Path) -> Iterator[None]:
+    """Turn what the file system says (full, read-only, gone) into one plain line naming the path."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or path
+        raise EnvironmentProblem(f"{where}: {error.strerror or error}") from error
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write ``data`` so that a reader, or a reader after a crash, sees the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as handle:
+        temporary = Path(handle.name)
+        try:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    sync_folder(path.parent)
+
+
+def move(source: Path, target: Path) -> None:
+    """Move a finished file into place on the same file system; the caller syncs the target's folder."""
+    with source.open("rb") as handle:
+        os.fsync(handle.fileno())
+    os.replace(source, target)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_tree(folder: Path) -> int:
+    """Remove ``folder`` with all that it holds; returns the bytes of its files, 0 when it was not there."""
+    if not folder.is_dir():
+        return 0
+    freed = sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+    shutil.rmtree(folder)
+    return freed
+
+
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def sha256_once(path: Path) -> str:
+    """The same, read once per process while the file's size, time and inode stay as they are."""
+    state = path.stat()
+    return _remembered(path, state.st_size, state.st_mtime_ns, state.st_ino)
+
+
+@lru_cache(maxsize=4096)
+def _remembered(path: Path, size: int, mtime_ns: int, inode: int) -> str:
+    return sha256(path)

@@ -1,0 +1,151 @@
+"""The examples of one part of a task: loaded, checked, filtered and fingerprinted."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from xsweep.errors import DataError
+from xsweep.tasks.formats import FORMATS
+from xsweep.tasks.rows import Example, Pair, Place, Span, fold_of
+from xsweep.tasks.source import Sources, concrete
+from xsweep.tasks.task import Data, Part, Task
+
+__all__ = ["Example", "Pair", "Span", "Split", "cached_fingerprint", "fingerprint", "load_split", "part_data", "subset"]
+
+E = TypeVar("E", bound=Example)
+
+ROWS_VERSION = 1
+"""Raised when a change here changes which examples a declaration yields: remembered fingerprints are void then."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The examples of one part, in order."""
+
+    examples: list[Any]
+    """``Pair`` or ``Span`` values, by the task's format; ids ascend."""
+    fingerprint: str
+    dropped: dict[str, int]
+    """Rows left out, by reason: ``unlabelled``, ``folds``, ``without``; only reasons that occurred."""
+
+
+def part_data(task: Task, part: Part, language: str | None = None) -> tuple[Data, ...]:
+    """The data sets of a part, with the language filled in as each data set calls it."""
+    if part == "test":
+        if task.test is None:
+            raise DataError(f"task {task.name} has no test rows: it can serve as an intermediate task only")
+        declared: tuple[Data, ...] = (task.test,)
+    else:
+        declared = task.train if part == "train" else task.selection
+    name = None if language is None else task.language_names.get(language, language)
+    return tuple(_filled(data, name) for data in declared)
+
+
+def load_split(task: Task, part: Part, sources: Sources, language: str | None = None) -> Split:
+    """All rows of a part, checked; ``language`` says which test rows.
+
+    Raises ``DataError`` naming data set, configuration, split and row for anything that is not as declared,
+    and when no row is left; ``EnvironmentProblem`` when a source cannot be reached.
+    """
+    declared = part_data(task, part, language)
+    examples: list[Any] = []
+    dropped: Counter[str] = Counter()
+    first_id = 0
+    for index, data in enumerate(declared):
+        place = Place(data, first_id, f"{index}/" if len(declared) > 1 else "")
+        table = sources.table(data)
+        found = FORMATS[task.format].examples(table, task, place)
+        lost = Counter(unlabelled=table.num_rows - len(found))
+        kept = _filtered(found, task, data, sources, lost)
+        if not kept:
+            why = ", ".join(f"{name} {n}" for name, n in lost.items() if n) or "the split is empty"
+            raise place.fault(f"no rows are left of {table.num_rows} ({why})")
+        examples += kept
+        dropped.update(lost)
+        first_id += table.num_rows
+    digest = _digest(examples, task)
+    sources.remember("fingerprints", _address(task, declared, sources), lambda: digest)
+    return Split(examples, digest, {name: n for name, n in sorted(dropped.items()) if n})
+
+
+def fingerprint(task: Task, part: Part, sources: Sources, language: str | None = None) -> str:
+    """A digest of the canonical examples, the same from hub and mirror; loads only what is not remembered."""
+    return cached_fingerprint(task, part, sources, language) or load_split(task, part, sources, language).fingerprint
+
+
+def cached_fingerprint(task: Task, part: Part, sources: Sources, language: str | None = None) -> str | None:
+    """The remembered fingerprint while declaration and source stay as they were, else None; reads no rows.
+
+    Files are looked at by size and time. Hub data sets without a pinned commit cost one request each.
+    """
+    return sources.recall("fingerprints", _address(task, part_data(task, part, language), sources))
+
+
+def subset(examples: Sequence[E], n: int | None, seed: int) -> list[E]:
+    """At most ``n`` examples in their own order, chosen by a hash of ``seed`` and uid.
+
+    Nested (10 lie inside 100) and parallel: equal uids are chosen in every language.
+    """
+    if n is None or n >= len(examples):
+        return list(examples)
+
+    def rank(position: int) -> bytes:
+        return hashlib.sha256(f"{seed}:{examples[position].uid}".encode()).digest()
+
+    return [examples[position] for position in sorted(heapq.nsmallest(n, range(len(examples)), key=rank))]
+
+
+def _filled(data: Data, language: str | None) -> Data:
+    data = concrete(data, language)
+    return data if data.without is None else data.model_copy(update={"without": _filled(data.without, language)})
+
+
+def _filtered(found: list[Any], task: Task, data: Data, sources: Sources, lost: Counter[str]) -> list[Any]:
+    """The examples in the declared folds and outside ``without``; what is left out is counted in ``lost``."""
+    kept = found
+    if data.folds:
+        kept = [example for example in kept if fold_of(example.group) in data.folds]
+        lost["folds"] = len(found) - len(kept)
+    if data.without is not None:
+        barred = _groups(task, data.without, sources)
+        before, kept = len(kept), [example for example in kept if example.group not in barred]
+        lost["without"] = before - len(kept)
+    return kept
+
+
+def _groups(task: Task, data: Data, sources: Sources) -> set[str]:
+    """The groups of the rows that ``data`` declares."""
+    groups = set(FORMATS[task.format].groups(sources.table(data), Place(data)))
+    if data.folds:
+        groups = {group for group in groups if fold_of(group) in data.folds}
+    return groups if data.without is None else groups - _groups(task, data.without, sources)
+
+
+def _digest(examples: list[Any], task: Task) -> str:
+    """SHA-256, first 32 hex digits, of the examples as JSON lines under a line with format and labels."""
+    canonical = FORMATS[task.format].canonical
+    hasher = hashlib.sha256(json.dumps([task.format, task.labels]).encode())
+    for example in examples:
+        hasher.update(b"\n" + json.dumps(canonical(example), ensure_ascii=False).encode())
+    return hasher.hexdigest()[:32]
+
+
+def _address(task: Task, declared: Sequence[Data], sources: Sources) -> dict[str, Any]:
+    """What a fingerprint depends on, known without reading rows."""
+    return {
+        "version": ROWS_VERSION,
+        "format": task.format,
+        "labels": task.labels,
+        "data": [data.model_dump(mode="json") for data in declared],
+        "state": [state for data in declared for state in _states(data, sources)],
+    }
+
+
+def _states(data: Data, sources: Sources) -> list[dict[str, Any]]:
+    return [sources.state(data), *(_states(data.without, sources) if data.without else [])]

@@ -1,0 +1,67 @@
+"""What a task is: plain data, written once in the catalogue or declared in a sweep file in the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Part = Literal["train", "selection", "test"]
+"""The three roles of rows: trained on, chosen by (English only), scored."""
+
+Family = Literal["nli", "qa", "paraphrase", "completion", "commonsense", "tagging", "mixture", "control"]
+
+
+class Declared(BaseModel):
+    """A frozen value with no unknown fields; every declaration of a sweep derives from it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class Data(Declared):
+    """Which rows: one split of one configuration of one data set."""
+
+    dataset: str
+    """Hub id, such as ``facebook/xnli``."""
+    config: str = "default"
+    """Configuration; ``{language}`` stands for the language's name in this data set."""
+    split: str
+    revision: str | None = None
+    """Commit of the hub repository; a mirror folder has only one."""
+    columns: Mapping[str, str] = {}
+    """The format's own column name -> the data set's, where they differ."""
+    labels: tuple[str, ...] = ()
+    """Names of integer labels in order, where the data set carries no names of its own."""
+    folds: tuple[int, ...] = ()
+    """Tenths (0 to 9) of the rows to keep, by a hash of the example's group; empty keeps all."""
+    without: Data | None = None
+    """Drop every group (premise, paragraph) that occurs in these rows."""
+
+
+class Task(Declared):
+    """A task: rows for each part, a format, and the metric that counts."""
+
+    name: str
+    family: Family
+    format: Literal["pair", "span"]
+    labels: tuple[str, ...] = ()
+    """Label names in the order of the head's outputs; empty for spans."""
+    metric: Literal["accuracy", "f1"]
+    train: tuple[Data, ...]
+    selection: tuple[Data, ...]
+    """English rows that hyperparameters are chosen by; disjoint from anything scored."""
+    test: Data | None = None
+    """Rows scored, per language; none for a task that only serves as an intermediate."""
+    languages: tuple[str, ...] = ()
+    language_names: Mapping[str, str] = {}
+    """Canonical language code -> its name in the data set's configurations, where they differ."""
+    max_length: int = 128
+    """Longest input in tokens; a longer pair is cut at its longer side and counted, a longer context is windowed."""
+    stride: int = 0
+    """Tokens shared by neighbouring windows of one context (span tasks)."""
+    licence: str = ""
+    rows: int | None = None
+    """Training rows as published, for plans made before the data is seen."""
+    tokens: int | None = None
+    """Mean tokens of a training row, for the same purpose."""

@@ -1,0 +1,44 @@
+"""The tasks of the artificial world, declared in the words of every other task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+from xsweep.tasks.task import Data, Task
+from xsweep.tasks.world.frames import LABELS
+from xsweep.tasks.world.languages import ENGLISH, LANGUAGES
+
+
+def _task(name: str, format: Literal["pair", "span"], rows: int, tokens: int) -> Task:
+    dataset = "world/" + name.removeprefix("world_").replace("_", "-")
+    return Task(
+        name=name,
+        family="nli" if format == "pair" else "qa",
+        format=format,
+        labels=LABELS if format == "pair" else (),
+        metric="accuracy" if format == "pair" else "f1",
+        train=(Data(dataset=dataset, config=ENGLISH, split="train"),),
+        selection=(Data(dataset=dataset, config=ENGLISH, split="validation"),),
+        test=Data(dataset=dataset, config="{language}", split="test"),
+        languages=tuple(LANGUAGES),
+        max_length=32,
+        licence="made by the program",
+        rows=rows,
+        tokens=tokens,
+    )
+
+
+TASKS: Mapping[str, Task] = MappingProxyType(
+    {
+        task.name: task
+        for task in (
+            _task("world_nli", "pair", 1500, 16),
+            _task("world_qa", "span", 1500, 19),
+            _task("world_nli_small", "pair", 120, 16),
+            _task("world_qa_small", "span", 120, 19),
+        )
+    }
+)
+"""Task name -> task: two intermediates with their targets of the same names, and two small targets."""

@@ -1,0 +1,171 @@
+"""What is told about a stage: its name, tags, parameters and metrics. Pure; MLflow itself is not needed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from xsweep.plan.records import Record
+from xsweep.store.keys import content_key
+from xsweep.store.manifests import Manifest
+
+ENGLISH = "en"
+COUNTS = ("ok", "degenerate")
+"""Statuses of stages whose scores count; degenerate ones are flagged wherever they are shown."""
+
+Metric = tuple[str, float, int]
+"""Name, finite value, step."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One stage as a tracker sees it. ``seconds`` is how long the stage took, 0 when unknown."""
+
+    name: str
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    metrics: Sequence[Metric]
+    finished: bool
+    seconds: float
+
+    @property
+    def digest(self) -> str:
+        """Equal facts, equal digest: what says whether a tracker already holds just this."""
+        return content_key(asdict(self))
+
+
+def distinct(records: Iterable[Record]) -> dict[str, Record]:
+    """Key -> record of every stage that has ended; of records that share a stage, the first."""
+    found: dict[str, Record] = {}
+    for record in records:
+        if record.key and record.manifest:
+            found.setdefault(record.key, record)
+    return found
+
+
+def manifests(records: Sequence[Record]) -> dict[str, Manifest]:
+    """Key -> manifest of every stage that has ended."""
+    return {record.key: record.manifest for record in records if record.key and record.manifest}
+
+
+def outcome(manifest: Manifest, ended: Mapping[str, Manifest]) -> str:
+    """The stage's status; ``degenerate`` also when a stage that it descends from was."""
+    if manifest.status != "ok":
+        return manifest.status
+    parent = ended.get(manifest.parent) if manifest.parent else None
+    return "degenerate" if parent and outcome(parent, ended) == "degenerate" else "ok"
+
+
+def seconds(manifest: Manifest) -> float:
+    """Seconds that the stage took: its parts together (every timing that is no rate)."""
+    parts = (value for name, value in manifest.timings.items() if "per_second" not in name and finite(value))
+    return float(sum(parts))
+
+
+def facts(record: Record, ended: Mapping[str, Manifest]) -> Facts:
+    """Everything that is told about an ended stage; ``ended`` holds the manifests of the others."""
+    manifest = record.manifest
+    if manifest is None:
+        raise ValueError(f"{name(record)}: a stage that has not ended has no facts")
+    told = list(_measured(record, manifest))
+    metrics = [(key, float(value), step) for key, value, step in told if finite(value)]
+    tags = {f"xsweep.{key}": value for key, value in _words(record, manifest, outcome(manifest, ended)).items()}
+    if len(metrics) < len(told):
+        tags["xsweep.nonfinite"] = "true"
+    return Facts(name(record), tags, _params(record), metrics, manifest.status != "failed", seconds(manifest))
+
+
+def name(record: Record) -> str:
+    """For people, never parsed: what tells this stage from its neighbours."""
+    last = f"s{record.seed}" if record.trial is None else f"t{record.trial:02d}"
+    short = " / ".join(part for part in (record.arm, record.target, record.model.name, last) if part)
+    return short if record.kind == "evaluate" or record.trial is not None else f"{short} ({record.kind})"
+
+
+def finite(value: Any) -> bool:
+    """Whether ``value`` is a number that can be plotted."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _words(record: Record, manifest: Manifest, status: str) -> dict[str, str]:
+    words = {
+        "key": manifest.key,
+        "stage": record.kind,
+        "role": record.role,
+        "status": status,
+        "attempt": str(manifest.attempt),
+        "model": record.model.name,
+        "ladder": record.model.ladder,
+        "params": _number(record.model.params),
+        "embedding_params": _number(record.model.embedding_params),
+        "arm": record.arm,
+        "family": record.family,
+        "target": record.target or "",
+        "seed": str(record.seed),
+        "metric": record.metric,
+        "same_data": str(record.same_data).lower(),
+    }
+    optional = {
+        "study": record.study,
+        "trial": None if record.trial is None else str(record.trial),
+        "parent": manifest.parent,
+        "reason": manifest.reason[:1000],
+    }
+    return words | {key: value for key, value in optional.items() if value}
+
+
+def _params(record: Record) -> dict[str, str]:
+    """The same facts where MLflow's parallel coordinates and tables look for them."""
+    params = {
+        "stage": record.kind,
+        "role": record.role,
+        "model": record.model.name,
+        "params": _number(record.model.params),
+        "arm": record.arm,
+        "family": record.family,
+        "target": record.target or "",
+        "seed": str(record.seed),
+    }
+    if record.hyper:
+        params |= {"lr": repr(record.hyper.lr), "epochs": str(record.hyper.epochs)}
+    if record.trial is not None:
+        params["trial"] = str(record.trial)
+    return {key: value for key, value in params.items() if value}
+
+
+def _measured(record: Record, manifest: Manifest) -> Iterator[tuple[str, Any, int]]:
+    """Name, value (perhaps not finite), step of everything measured. A failed attempt measured nothing that counts."""
+    if manifest.status == "failed":
+        return
+    if record.model.params:
+        yield "scale/params", record.model.params, 0
+        yield "scale/log10_params", math.log10(record.model.params), 0
+    metrics = manifest.metrics
+    for entry in metrics.get("dev", ()):
+        for key in sorted(entry.keys() - {"epoch"}):
+            yield f"dev/{key}", entry[key], int(entry["epoch"])
+    if "score" in metrics:
+        yield "score", metrics["score"], 0
+    for key in ("train_examples", "steps", "tokens"):
+        if key in metrics:
+            yield f"train/{key.removeprefix('train_')}", metrics[key], 0
+    for key in sorted(manifest.timings):
+        yield f"time/{key}", manifest.timings[key], 0
+    yield from _tested(record, metrics.get("test", {}))
+
+
+def _tested(record: Record, test: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Any, int]]:
+    for language in sorted(test):
+        for metric in sorted(test[language]):
+            yield f"eval/{record.target}/{language}/{metric}", test[language][metric], 0
+    others = [test[language] for language in sorted(test) if language != ENGLISH]
+    for metric in sorted(set.intersection(*(set(row) for row in others)) - {"n"}) if others else ():
+        values = [row[metric] for row in others]
+        mean = math.fsum(values) / len(values) if all(map(finite, values)) else None
+        yield f"eval/{record.target}/mean_others/{metric}", mean, 0
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,34 @@
+"""Is a trained model any good? The rule for degenerate runs, which are kept, marked and counted apart."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from xsweep.tasks.task import Task
+
+if TYPE_CHECKING:
+    import pyarrow
+
+ONE_ANSWER = 0.99
+"""Share of predictions that one label (or the empty answer) may have before it counts as the only one."""
+
+
+def degenerate(task: Task, predictions: pyarrow.Table, examples: list[Any], score: float) -> str:
+    """Why a run with these development predictions is degenerate, or "".
+
+    Pairs: one label covers 99 % of the predictions, or accuracy (points) is not above the largest class
+    by 1.96 standard errors. Spans: 99 % empty answers, or F1 (points) below 1.
+    """
+    rows = predictions.num_rows
+    commonest, times = Counter(predictions.column("prediction").to_pylist()).most_common(1)[0]
+    if task.format == "span":
+        if not commonest and times >= ONE_ANSWER * rows:
+            return f"{times} of {rows} development answers are empty"
+        return f"development F1 is {score:.2f}" if score < 1.0 else ""
+    if times >= ONE_ANSWER * rows:
+        return f"{times} of {rows} development predictions are one label"
+    largest = max(Counter(example.label for example in examples).values()) / rows
+    floor = 100 * (largest + 1.96 * math.sqrt(largest * (1 - largest) / rows))
+    return f"development accuracy {score:.2f} is not above the largest class ({floor:.2f})" if score <= floor else ""

@@ -1,0 +1,79 @@
+"""AdamW with a linear schedule and clipping, on each worker's own part of the parameters."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from xsweep.models.heads import Network
+from xsweep.spec.sweep import Training
+from xsweep.train.shard import local, trained
+from xsweep.train.world import World
+
+
+def rate(step: int, steps: int, warmup: float) -> float:
+    """Factor of the learning rate at ``step`` (from 0): up to 1 over the share ``warmup``, then down towards 0."""
+    rising = round(steps * warmup)
+    return (step + 1) / rising if step < rising else (steps - step) / (steps - rising)
+
+
+class Optimizer:
+    """AdamW over plain tensors that share the parameters' memory, so that sharding is not its concern."""
+
+    def __init__(self, network: Network, recipe: Training, lr: float, steps: int) -> None:
+        self._lr, self._steps, self._recipe = lr, steps, recipe
+        self.parameters = trained(network)
+        self._own = {name: local(parameter) for name, parameter in self.parameters.items()}
+        leaves = {name: leaf for name, leaf in self._own.items() if leaf.numel()}
+        # Biases and norms have one dimension; they are not decayed.
+        decayed = [leaf for leaf in leaves.values() if leaf.ndim > 1]
+        others = [leaf for leaf in leaves.values() if leaf.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self._adam = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.999), eps=1e-8, fused=True)
+
+    def gather(self) -> Tensor:
+        """Hand the gradients over; returns the norm of this worker's part, a scalar tensor."""
+        for name, parameter in self.parameters.items():
+            self._own[name].grad = None if parameter.grad is None else local(parameter.grad)
+            parameter.grad = None
+        gradients = [leaf.grad for leaf in self._own.values() if leaf.grad is not None]
+        return torch.nn.utils.get_total_norm(gradients)
+
+    def step(self, number: int, norm: Tensor) -> None:
+        """Clip by the global ``norm`` and take optimiser step ``number`` (from 0)."""
+        torch.nn.utils.clip_grads_with_norm_(self._own.values(), self._recipe.clip, norm)
+        for group in self._adam.param_groups:
+            group["lr"] = self._lr * rate(number, self._steps, self._recipe.warmup)
+        self._adam.step()
+        self._adam.zero_grad()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Parameters and moments of this worker, by name: with the step's number, the whole state."""
+        found = {}
+        for name, leaf in self._own.items():
+            found[name] = leaf
+            for moment in ("exp_avg", "exp_avg_sq"):
+                if leaf in self._adam.state:
+                    found[f"{name}:{moment}"] = self._adam.state[leaf][moment]
+        return found
+
+    def restore(self, tensors: dict[str, Tensor], step: int) -> None:
+        """Put back what ``tensors`` gave after ``step`` steps."""
+        for name, leaf in self._own.items():
+            leaf.copy_(tensors[name])
+            if leaf.numel():
+                # Copied, since what was read from a file may lie there at another alignment.
+                moments = {m: tensors[f"{name}:{m}"].to(leaf.device, copy=True) for m in ("exp_avg", "exp_avg_sq")}
+                self._adam.state[leaf] = {"step": torch.tensor(float(step), device=leaf.device), **moments}
+
+
+def global_norm(norm: Tensor, world: World) -> Tensor:
+    """The norm over all workers from the norm of this one's part."""
+    return norm if world.size == 1 else world.total(norm**2).sqrt()
+
+
+def finite(*numbers: float) -> bool:
+    """Whether every number is finite."""
+    return all(map(math.isfinite, numbers))

@@ -1,0 +1,98 @@
+"""What a stage's model is worth: development scores after each epoch, test scores in each language."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xsweep.models.heads import Network
+from xsweep.tasks.formats import FORMATS
+from xsweep.tasks.task import Task
+from xsweep.train.batches import concat
+from xsweep.train.data import Loaded
+from xsweep.train.judge import degenerate
+from xsweep.train.loop import DivergenceError
+from xsweep.train.predict import Setting, infer
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+class Development:
+    """Scores a network on selection rows; keeps the last predictions, on the first worker only."""
+
+    def __init__(self, network: Network, task: Task, rows: Loaded, setting: Setting) -> None:
+        self._network, self._task, self._rows, self._setting = network, task, rows, setting
+        self._predictions: pyarrow.Table | None = None
+        self._last: dict[str, Any] = {}
+        self.seconds = 0.0
+        """Time spent scoring."""
+
+    def score(self, epoch: int) -> dict[str, Any]:
+        """``epoch``, ``loss`` and the task's metrics in points; raises ``DivergenceError``."""
+        start, form = time.perf_counter(), FORMATS[self._task.format]
+        outputs = infer(self._network, self._rows.features, form.outputs(self._task), self._setting)
+        if not outputs.finite:
+            raise DivergenceError(f"the logits were not finite after epoch {epoch}")
+        if not self._setting.world.first:
+            return {}
+        self._predictions = form.predict(self._rows.features, outputs.logits, self._rows.examples, self._task)
+        loss = float(np.mean(outputs.losses, dtype=np.float64))
+        self._last = {"epoch": epoch, "loss": loss, **form.score(self._predictions)}
+        self.seconds += time.perf_counter() - start
+        return self._last
+
+    @property
+    def points(self) -> float:
+        """The metric that counts, after the last epoch scored."""
+        return float(self._last[self._task.metric])
+
+    def verdict(self) -> str:
+        """Why the model is degenerate, or ""."""
+        assert self._predictions is not None
+        return degenerate(self._task, self._predictions, self._rows.examples, self.points)
+
+    def results(self) -> dict[str, bytes]:
+        """The last predictions as a file."""
+        assert self._predictions is not None
+        return {"predictions-dev.parquet": parquet(self._predictions)}
+
+
+@dataclass(frozen=True)
+class Tested:
+    """Test scores by language, their files, and the tokens that went through the network."""
+
+    metrics: dict[str, dict[str, Any]]
+    results: dict[str, bytes]
+    tokens: int
+
+
+def score_languages(network: Network, task: Task, rows: Mapping[str, Loaded], setting: Setting) -> Tested:
+    """Score every language in one pass over all rows, sorted by length; files on the first worker only."""
+    form = FORMATS[task.format]
+    features = concat([loaded.features for loaded in rows.values()])
+    outputs = infer(network, features, form.outputs(task), setting)
+    metrics: dict[str, dict[str, Any]] = {}
+    results: dict[str, bytes] = {}
+    start = 0
+    for language, loaded in rows.items() if setting.world.first else ():
+        end = start + len(loaded.features)
+        table = form.predict(loaded.features, outputs.logits[start:end], loaded.examples, task)
+        metrics[language] = {**form.score(table), "n": table.num_rows}
+        results[f"predictions-{language}.parquet"] = parquet(table)
+        start = end
+    return Tested(metrics, results, len(features.ids))
+
+
+def parquet(table: pyarrow.Table) -> bytes:
+    """A table as a Parquet file."""
+    import pyarrow.parquet
+
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()

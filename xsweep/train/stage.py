@@ -1,0 +1,264 @@
+"""Stages, one after the other, on one worker group: from a job to manifests in the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from xsweep.errors import EnvironmentProblem, UsageError
+from xsweep.models.folder import count_params, model_folder, model_print
+from xsweep.models.heads import Network, make_head
+from xsweep.models.load import head_settings, width
+from xsweep.plan.stage import Job, Stage
+from xsweep.spec.sweep import Layout
+from xsweep.store.store import Store
+from xsweep.tasks.formats import FORMATS
+from xsweep.tasks.source import Sources
+from xsweep.train.checkpoint import Checkpoints, newest
+from xsweep.train.data import Reader
+from xsweep.train.live import Live, live
+from xsweep.train.loop import DivergenceError, Loop, Progress
+from xsweep.train.predict import Setting
+from xsweep.train.record import Outcome, commit, summary
+from xsweep.train.score import Development, score_languages
+from xsweep.train.seeds import derive
+from xsweep.train.shard import load_weights, save_weights, shard_head
+from xsweep.train.world import World
+
+OnStep = Callable[[Progress], None]
+
+TRAINED = ("ok", "degenerate")
+"""Statuses of training stages that leave a model."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where a job reads and writes, and how it is laid on the machine."""
+
+    store: Path
+    sources: Sources
+    layout: Layout
+
+
+def run_job(job: Job, context: Context, world: World, on_step: OnStep | None = None) -> list[dict[str, Any]]:
+    """Run a job's stages; every worker of ``world`` calls it with the same job.
+
+    Stages whose manifest (and weights, where they are needed) lie in the store are left out. The first
+    worker commits. ``on_step`` is called on every worker after every optimiser step; an exception from it
+    ends the job, and must come on all workers at the same step. Returns, for each stage, ``key``, ``kind``,
+    ``status``, ``reason`` and ``score``. Raises ``DataError`` and ``EnvironmentProblem``, on all workers.
+    """
+    torch.set_num_threads(context.layout.cpus)
+    if world.device.type == "cuda":
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    runner = _Runner(job, context, world, on_step)
+    return [runner.run(stage) for stage in job.stages]
+
+
+def todo(job: Job, store: Store, workers: int) -> frozenset[str]:
+    """Keys of the stages that have to run: not ended yet, or ended with weights that are needed and gone.
+
+    A stage that has a checkpoint to go on from does not need its parent's weights.
+    """
+    keys: set[str] = set()
+    needed = set(job.keep)
+    for stage in reversed(job.stages):
+        manifest = store.manifest(stage.key)
+        if manifest is not None and manifest.final:
+            leaves = stage.kind != "evaluate" and manifest.status in TRAINED
+            if not (leaves and stage.key in needed and not store.has_weights(stage.key)):
+                continue
+        keys.add(stage.key)
+        if stage.parent is not None and newest(store.folder(stage.key) / "work", workers) < 0:
+            needed.add(stage.parent)
+    return frozenset(keys)
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A stage with everything loaded."""
+
+    stage: Stage
+    network: Network
+    reader: Reader
+    setting: Setting
+    params: dict[str, int]
+    load_seconds: float
+
+
+class _Runner:
+    def __init__(self, job: Job, context: Context, world: World, on_step: OnStep | None) -> None:
+        self._job, self._context, self._world, self._on_step = job, context, world, on_step
+        self._store = Store(context.store)
+        with world.together():
+            found = todo(job, self._store, world.size)
+        self._todo = {stage.key for stage in job.stages if world.agree(int(stage.key in found))}
+        self._statuses: dict[str, str] = {}
+        self._held: tuple[Stage, Network] | None = None
+        """The training stage whose model is in memory."""
+
+    def run(self, stage: Stage) -> dict[str, Any]:
+        """Run one stage, or say what the store knows of it."""
+        if stage.key not in self._todo:
+            manifest = self._store.manifest(stage.key)
+            assert manifest is not None
+            self._statuses[stage.key] = manifest.status
+            return summary(stage, manifest.status, manifest.reason, manifest.metrics)
+        outcome = self._outcome(stage)
+        self._statuses[stage.key] = outcome.status
+        with self._world.together():
+            if self._world.first:
+                commit(self._store, stage, outcome, self._context.layout, self._world)
+        return summary(stage, outcome.status, outcome.reason, outcome.metrics)
+
+    def _outcome(self, stage: Stage) -> Outcome:
+        if stage.parent is not None and self._status(stage.parent) not in TRAINED:
+            return Outcome("diverged", f"its parent {stage.parent} {self._status(stage.parent)}")
+        with self._world.together():
+            ready = self._prepare(stage)
+        return self._evaluate(ready) if stage.kind == "evaluate" else self._train(ready)
+
+    def _status(self, key: str) -> str:
+        if key not in self._statuses:
+            manifest = self._store.manifest(key)
+            if manifest is None:
+                raise EnvironmentProblem(f"{self._store.folder(key)}: the parent stage is not in the store")
+            self._statuses[key] = manifest.status
+        return self._statuses[key]
+
+    # Loading
+
+    def _prepare(self, stage: Stage) -> _Ready:
+        start, sources = time.perf_counter(), self._context.sources
+        folder = model_folder(stage.model, sources)
+        if model_print(stage.model, sources) != stage.model_print:
+            raise EnvironmentProblem(f"{folder}: the model has changed since it was planned; run again")
+        base = live(folder, stage.model_print, stage.training, self._world)
+        pad = base.tokenizer.pad_token_id
+        assert isinstance(pad, int)
+        return _Ready(
+            stage,
+            self._network(stage, base),
+            Reader(sources, base.tokenizer, base.tokenizer_print, stage.prints),
+            Setting(self._world, self._context.layout.tokens, pad, stage.training.precision),
+            count_params(folder),
+            time.perf_counter() - start,
+        )
+
+    def _network(self, stage: Stage, base: Live) -> Network:
+        """The network that ``stage`` starts from: pretrained, or its parent's, from memory or from the store."""
+        held, self._held = self._held, None
+        in_memory = held is not None and held[0].key == stage.parent and held[1].encoder is base.encoder
+        whole = stage.kind == "evaluate" or self._carries_head(stage)
+        if in_memory and held is not None:
+            if stage.kind == "evaluate":
+                self._held = held
+            return held[1] if whole else Network(base.encoder, self._head(stage, base))
+        network = Network(base.encoder, self._head(stage, base))
+        base.reset()
+        if stage.parent is not None and not self._resumes(stage):
+            path = self._store.weights(stage.parent) / "model.safetensors"
+            load_weights(network, path, self._world, head=whole)
+        return network
+
+    def _head(self, stage: Stage, base: Live) -> torch.nn.Module:
+        task = stage.tasks[0]
+        dropout, std = head_settings(base.encoder)
+        head = make_head(
+            task.format,
+            width(base.encoder),
+            FORMATS[task.format].outputs(task),
+            dropout=dropout,
+            pooling=stage.model.pooling,
+            std=std,
+            seed=derive(stage.seed, "head", task.format),
+        )
+        shard_head(head, self._world)
+        return head
+
+    def _carries_head(self, stage: Stage) -> bool:
+        """Whether the parent's head goes on; raises ``UsageError`` when it should but does not fit."""
+        if stage.kind != "target" or stage.parent is None or stage.training.carry != "encoder+head":
+            return False
+        parent = next((other.payload() for other in self._job.stages if other.key == stage.parent), None)
+        if parent is None:
+            manifest = self._store.manifest(stage.parent)
+            assert manifest is not None
+            parent = dict(manifest.spec)
+        before, after = (_shape(payload["tasks"][0]) for payload in (parent, stage.payload()))
+        if before != after:
+            raise UsageError(f"carry: encoder+head needs equal formats and labels, not {before} and {after}")
+        return True
+
+    def _resumes(self, stage: Stage) -> bool:
+        return stage.kind != "evaluate" and newest(self._store.folder(stage.key) / "work", self._world.size) >= 0
+
+    # Running
+
+    def _train(self, ready: _Ready) -> Outcome:
+        stage, start = ready.stage, time.perf_counter()
+        task = stage.tasks[0]
+        with self._world.together():
+            train = ready.reader.part(stage.tasks, "train", stage.examples)
+            selection = ready.reader.part(stage.tasks, "selection", stage.score_examples)
+            work = self._store.work(stage.key)
+        load = ready.load_seconds + time.perf_counter() - start
+        development = Development(ready.network, task, selection, ready.setting)
+        checkpoints = Checkpoints(work, self._world, self._context.layout.checkpoint_seconds)
+        loop = Loop(ready.network, train.features, stage, ready.setting, checkpoints, development.score, self._on_step)
+        start = time.perf_counter()
+        reason, diverged = "", False
+        try:
+            loop.run()
+        except DivergenceError as error:
+            reason, diverged = str(error), True
+        state = loop.state
+        metrics = {
+            "dev": state.history,
+            "score": None if diverged or not self._world.first else development.points,
+            "params": ready.params,
+            "train_examples": len(train.examples),
+            "dropped": {**train.dropped, "truncated": train.features.truncated},
+            "steps": loop.steps,
+            "tokens": state.tokens,
+        }
+        timings = {"load": load, "train": state.seconds, "score": development.seconds}
+        timings["tokens_per_second"] = state.tokens / state.seconds if state.seconds else 0.0
+        if diverged:
+            return Outcome("diverged", reason, metrics, timings=timings)
+        self._held = stage, ready.network
+        weights = self._save(ready) if stage.key in self._job.keep else None
+        if not self._world.first:
+            return Outcome("ok", metrics=metrics)
+        reason = development.verdict()
+        return Outcome("degenerate" if reason else "ok", reason, metrics, development.results(), weights, timings)
+
+    def _save(self, ready: _Ready) -> Path:
+        path = self._store.work(ready.stage.key) / "model.safetensors"
+        with self._world.together():
+            save_weights(ready.network, path, self._world)
+        return path
+
+    def _evaluate(self, ready: _Ready) -> Outcome:
+        stage, task, start = ready.stage, ready.stage.tasks[0], time.perf_counter()
+        with self._world.together():
+            rows = {
+                language: ready.reader.part(stage.tasks, "test", stage.score_examples, language)
+                for language in stage.languages
+            }
+        load, start = ready.load_seconds + time.perf_counter() - start, time.perf_counter()
+        tested = score_languages(ready.network, task, rows, ready.setting)
+        seconds = time.perf_counter() - start
+        timings = {"load": load, "train": 0.0, "score": seconds, "tokens_per_second": tested.tokens / seconds}
+        metrics = {"test": tested.metrics, "params": ready.params}
+        return Outcome("ok", "", metrics, tested.results, timings=timings)
+
+
+def _shape(task: dict[str, Any]) -> str:
+    """What a head's shape depends on, in words."""
+    return " ".join([task["format"], *task["labels"]])
