@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from itertools import product
 from typing import Any
 
 from xsweep.models.model import Model
@@ -88,39 +89,38 @@ def records(
         arm = next(a for a in of.arms if a.name == cell[1])
         metric = (target or arm.tasks[0]).metric
         record = Record(
-            key=key, kind=kind, role=role, model=model, arm=cell[1], family=FAMILIES[cell[1]], target=cell[2], seed=cell[3],
-            hyper=Hyper(3e-5, 2), study=None if trial is None else f"study-{cell[:3]}", trial=trial,
-            manifest=None if cell in missing else ended, same_data=(cell[1], cell[2]) in same_data, metric=metric,
-        )  # fmt: skip
+            key=key,
+            kind=kind,
+            role=role,
+            model=model,
+            arm=cell[1],
+            family=FAMILIES[cell[1]],
+            target=cell[2],
+            seed=cell[3],
+            hyper=Hyper(3e-5, 2),
+            study=None if trial is None else f"study-{cell[:3]}",
+            trial=trial,
+            manifest=None if cell in missing else ended,
+            same_data=(cell[1], cell[2]) in same_data,
+            metric=metric,
+        )
         found.append(record)
         return key
 
-    dev = {
-        "dev": [{"epoch": 1, "loss": 1.1, "accuracy": 50.0}, {"epoch": 2, "loss": 0.9, "accuracy": 61.0}],
-        "score": 61.0,
-    }
-    for model in of.models:
-        for arm in of.arms:
-            for target in (None, *of.targets):
-                for trial in range(2) if target or arm.tasks else ():
-                    add(
-                        "target" if target else "intermediate",
-                        "search",
-                        (model.name, arm.name, target and target.name, 0),
-                        None,
-                        trial,
-                        **dev,
-                    )
-            for seed in of.seeds:
-                parent = (
-                    add("intermediate", "report", (model.name, arm.name, None, seed), None, **dev)
-                    if arm.tasks
-                    else None
-                )
-                for target in of.targets:
-                    cell = (model.name, arm.name, target.name, seed)
-                    trained = add("target", "report", cell, parent, **dev)
-                    value = {code: scores(model.name, arm.name, target.name, seed, code) for code in target.languages}
-                    test = {code: {target.task.metric: v, "n": 300} for code, v in value.items()}
-                    add("evaluate", "report", cell, trained, test=test)
+    epochs = [{"epoch": 1, "loss": 1.1, "accuracy": 50.0}, {"epoch": 2, "loss": 0.9, "accuracy": 61.0}]
+    dev: dict[str, Any] = {"dev": epochs, "score": 61.0}
+    for model, arm in product(of.models, of.arms):
+        for target in (None, *(target.name for target in of.targets)):
+            for trial in range(2) if target or arm.tasks else ():
+                kind = "target" if target else "intermediate"
+                add(kind, "search", (model.name, arm.name, target, 0), None, trial, **dev)
+        for seed in of.seeds:
+            before = (model.name, arm.name, None, seed)
+            parent = add("intermediate", "report", before, None, **dev) if arm.tasks else None
+            for goal in of.targets:
+                cell = (model.name, arm.name, goal.name, seed)
+                trained = add("target", "report", cell, parent, **dev)
+                value = {code: scores(model.name, arm.name, goal.name, seed, code) for code in goal.languages}
+                test = {code: {goal.task.metric: v, "n": 300} for code, v in value.items()}
+                add("evaluate", "report", cell, trained, test=test)
     return found

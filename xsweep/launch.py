@@ -21,6 +21,7 @@ from xsweep.report.page import write_report
 from xsweep.spec.sweep import Sweep
 from xsweep.store.store import Store
 from xsweep.tasks.source import Sources
+from xsweep.tracking.client import shown
 from xsweep.tracking.frames import read_runs, scores_from_records
 from xsweep.tracking.sync import Launch, sync
 
@@ -63,9 +64,9 @@ class Campaign:
         try:
             sync(self.sweep.name, records, self.tracking, launch or self._launch(prints))
             tracked = read_runs(self.tracking, self.sweep.name, {r.key for r in records if r.key})
-            note = f"Read from MLflow at {self.tracking}."
+            note = f"Read from MLflow at {shown(self.tracking)}. To open it: xsweep ui --store {self.store.root}"
             if not tracked.equals(scores):
-                note = f"MLflow at {self.tracking} does not hold what the store holds; read from the store."
+                note = f"MLflow at {shown(self.tracking)} does not hold what the store holds; read from the store."
         except EnvironmentProblem as problem:
             note = f"Tracking could not be reached, so this was read from the store: {problem}"
             watch(Event("note", note, ""))
@@ -95,7 +96,7 @@ class _Shipper:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stop.set()
-        self._thread.join(timeout=30)
+        self._thread.join(timeout=120)  # the last sync must not meet one under way
 
     def _loop(self) -> None:
         while not self._stop.wait(SHIP_EVERY):

@@ -16,9 +16,14 @@ def test_a_hole_names_the_stage_that_broke() -> None:
     failed, diverged, absent = ("small", "snli", None, 2), ("large", "none", "xnli", 1), ("large", "anli", "xquad", 3)
     behind = [("small", "snli", target, 2) for target in ("xnli", "xquad")]
     records = made_up.records(
-        sweep, missing=[*behind, absent], statuses={("intermediate", failed): "failed", ("target", diverged): "diverged",
-                                                    ("evaluate", diverged): "failed"},
-    )  # fmt: skip
+        sweep,
+        missing=[*behind, absent],
+        statuses={
+            ("intermediate", failed): "failed",
+            ("target", diverged): "diverged",
+            ("evaluate", diverged): "failed",
+        },
+    )
     assert holes(records, sweep).rows() == [
         ("small", "snli", "xnli", 2, "intermediate", "failed", "made to end failed"),
         ("small", "snli", "xquad", 2, "intermediate", "failed", "made to end failed"),

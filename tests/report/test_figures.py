@@ -66,19 +66,18 @@ def drawn(models: list[Model], panels: list[str] | None = None, **how: Any) -> s
     [
         ((100_000_000, 560_000_000), "1B", False),  # as far again as the models reach: the axis goes there
         ((99_900_000, 103_400_000), "9.7 ×", True),  # within a decade, but the models would be one blot
-        ((1_000_000, 10_000_000), "1e+02 ×", True),
+        ((1_000_000, 10_000_000), "100 ×", True),
         ((500_000_000, 3_000_000_000), "1B", False),
         ((2_000_000_000, 9_000_000_000), None, False),
     ],
 )
 def test_one_billion_is_shown_or_said(params: tuple[int, ...], says: str | None, edge: bool) -> None:
-    texts = [
-        node.text or "" for node in ElementTree.fromstring(drawn(sized(*params))).iter() if node.tag.endswith("text")
-    ]
+    root = ElementTree.fromstring(drawn(sized(*params)))
+    texts = [node.text or "" for node in root.iter("{http://www.w3.org/2000/svg}text")]
     about = [text for text in texts if "1B" in text]
     assert len(about) == (says is not None)
     if says:
-        assert says.replace("1e+02", "100") in about[0]
+        assert says in about[0]
         assert ("edge" in about[0]) == edge
 
 

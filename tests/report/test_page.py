@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import re
 from html.parser import HTMLParser
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,14 @@ def report(folder: Path, sweep: Any = None, **how: Any) -> tuple[Page, Path]:
     return Page(path.read_text("utf-8")), path
 
 
-def test_answer_comes_first_with_its_interval(tmp_path: Path) -> None:
-    found, _ = report(tmp_path)
+@pytest.fixture(scope="module")
+def standard(tmp_path_factory: pytest.TempPathFactory) -> tuple[Page, Path]:
+    """The page of the whole made-up sweep, for tests that only read it."""
+    return report(tmp_path_factory.mktemp("standard"))
+
+
+def test_answer_comes_first_with_its_interval(standard: tuple[Page, Path]) -> None:
+    found, _ = standard
     assert "At large (560M parameters), the largest model here" in found.text
     assert "+1.5 points for NLI (95 % interval +0.9 to +2.1, 3 seeds)" in found.text
     assert "+0.5 points for QA (95 % interval −0.1 to +1.1, 3 seeds)" in found.text
@@ -86,8 +93,8 @@ def test_answer_comes_first_with_its_interval(tmp_path: Path) -> None:
     assert found.text.index("+1.5 points for NLI") < found.text.index("Every gain")
 
 
-def test_nothing_is_loaded_from_outside_and_nothing_runs(tmp_path: Path) -> None:
-    found, path = report(tmp_path)
+def test_nothing_is_loaded_from_outside_and_nothing_runs(standard: tuple[Page, Path]) -> None:
+    found, path = standard
     assert all(address.startswith(("#", "data:text/csv")) for address in found.loads)
     text = path.read_text("utf-8")
     assert "<script" not in text
@@ -106,10 +113,10 @@ def test_the_same_results_make_the_same_bytes(tmp_path: Path) -> None:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
 
 
-def test_times_stand_apart(tmp_path: Path) -> None:
-    _, path = report(tmp_path)
-    assert "10.5" in (tmp_path / "tables" / "budgets_times.csv").read_text()
-    for file in [path, *(tmp_path / "tables").glob("*.csv")]:
+def test_times_stand_apart(standard: tuple[Page, Path]) -> None:
+    _, path = standard
+    assert ",3,31.5" in (path.parent / "tables" / "budgets_times.csv").read_text()
+    for file in [path, *(path.parent / "tables").glob("*.csv")]:
         assert file.name == "budgets_times.csv" or "seconds," not in file.read_text()
 
 
@@ -131,14 +138,8 @@ def test_holes_are_said_at_the_top_and_listed(tmp_path: Path) -> None:
 
 def test_a_sweep_that_has_not_begun_has_a_page_too(tmp_path: Path) -> None:
     sweep = made_up.sweep()
-    cells = [
-        (m.name, a.name, t.name, s)
-        for m in sweep.models
-        for a in sweep.arms
-        for t in sweep.targets
-        for s in sweep.seeds
-    ]
-    found, _ = report(tmp_path, sweep, missing=cells)
+    grid = product(("small", "large"), made_up.FAMILIES, ("xnli", "xquad"), sweep.seeds)
+    found, _ = report(tmp_path, sweep, missing=list(grid))
     assert "There is no estimate yet." in found.text
     assert "0 of 48 cells scored" in found.text
 
@@ -157,7 +158,13 @@ def test_same_data_and_degenerate_cells_are_marked(tmp_path: Path) -> None:
     assert any(c.startswith("+0.5†") for c in marks["†"])
     assert any(c.startswith("+1.0‡") for c in marks["‡"])
     assert "QA: squad on xnli." in found.text
-    assert "1 pair of runs has a degenerate one" in found.text
+    assert "kept in every mean: 1 gain of those below" in found.text
+
+
+def test_families_that_weigh_targets_alike_are_compared_without_a_warning(tmp_path: Path) -> None:
+    pairs = [(arm, "xnli") for arm in ("snli", "anli", "squad")]
+    assert "weigh the targets differently" not in report(tmp_path, same_data=pairs)[0].text
+    assert "weigh the targets differently" in report(tmp_path, same_data=pairs[1:2])[0].text
 
 
 def test_a_family_with_nothing_but_same_data_has_no_headline(tmp_path: Path) -> None:
@@ -172,18 +179,18 @@ def test_sizes_too_close_for_a_slope_are_said(tmp_path: Path) -> None:
     assert "differ by a factor of 1.1 only, 2 without the embeddings" in found.text
 
 
-def test_gains_on_the_page_are_those_of_the_table(tmp_path: Path) -> None:
-    found, _ = report(tmp_path)
-    table = pl.read_csv(tmp_path / "tables" / "gain_intervals.csv")
+def test_gains_on_the_page_are_those_of_the_table(standard: tuple[Page, Path]) -> None:
+    found, path = standard
+    table = pl.read_csv(path.parent / "tables" / "gain_intervals.csv")
     mean = table.filter(model="large", arm="anli", target="xquad", languages="others")["mean"].item()
     row = next(row for row in found.cells if row[0].startswith("anli") and "to" in row[-1])
     assert row[-1].startswith(f"+{mean:.1f}")
 
 
-def test_tables_inside_the_page_are_the_files(tmp_path: Path) -> None:
-    found, _ = report(tmp_path)
+def test_tables_inside_the_page_are_the_files(standard: tuple[Page, Path]) -> None:
+    found, path = standard
     inside = [base64.b64decode(a.partition(",")[2]).decode() for a in found.loads if a.startswith("data:")]
-    files = {f.read_text() for f in (tmp_path / "tables").glob("*.csv") if f.name != "budgets_times.csv"}
+    files = {f.read_text() for f in (path.parent / "tables").glob("*.csv") if f.name != "budgets_times.csv"}
     assert set(inside) == files
 
 

@@ -13,13 +13,12 @@ from xsweep.tracking.frames import scores_from_records
 
 
 def test_csv_rounds_and_guards() -> None:
-    table = pl.DataFrame(
-        {"name": ["=1+1", "-x", "a,b", "plain"], "value": [1 / 3, -1e-9, None, 2.0], "lr": [3.16228e-5] * 4}
-    )
+    names, values = ["=1+1", "-x", "a,b", "plain"], [1 / 3, -1e-9, None, 2.0]
+    table = pl.DataFrame({"name": names, "value": values, "lr": [3.16228e-5] * 4})
     rows = list(stdlib.reader(StringIO(csv(table))))
     assert rows[0] == ["name", "value", "lr"]
     assert [row[0] for row in rows[1:]] == ["'=1+1", "'-x", "a,b", "plain"]
-    assert [row[1] for row in rows[1:]] == ["0.333333", "0.0", "", "2.0"]
+    assert [row[1] for row in rows[1:]] == ["0.333333", "0", "", "2"]
     assert float(rows[1][2]) == 3.16228e-5
 
 

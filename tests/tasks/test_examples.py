@@ -136,7 +136,11 @@ def test_bad_answers_are_named(mirror: Mirror, bad: Any, message: str) -> None:
 
 def test_offsets_count_code_points(mirror: Mirror) -> None:
     context = "👩‍👩‍👧 in Zürich"
-    rows = {"question": ["where?"], "context": [context], "answers": [answers("Zürich", context.index("Z"))]}
+    rows: dict[str, list[Any]] = {
+        "question": ["where?"],
+        "context": [context],
+        "answers": [answers("Zürich", context.index("Z"))],
+    }
     mirror.write(rows)
     [example] = load_split(span_task(), "train", mirror.sources).examples
     assert example.answers == ((9, "Zürich"),)

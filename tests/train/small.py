@@ -38,16 +38,20 @@ def write_model(folder: Path, kind: str = "bert", layers: int = 2, seed: int = 0
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
     names = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
-    PreTrainedTokenizerFast(
-        tokenizer_object=inner, model_input_names=["input_ids", "attention_mask"], **names
-    ).save_pretrained(folder)
-    shape = {"vocab_size": len(vocabulary), "hidden_size": 32, "num_hidden_layers": layers, "num_attention_heads": 2}
+    fast: Any = PreTrainedTokenizerFast
+    fast(tokenizer_object=inner, model_input_names=["input_ids", "attention_mask"], **names).save_pretrained(folder)
+    shape: dict[str, Any] = {
+        "vocab_size": len(vocabulary),
+        "hidden_size": 32,
+        "num_hidden_layers": layers,
+        "num_attention_heads": 2,
+    }
     shape |= {"intermediate_size": 64, "max_position_embeddings": 80, "pad_token_id": 1, "initializer_range": 0.1}
     shape |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         config = AutoConfig.for_model(kind, **{**shape, **changes})
-        AutoModel.from_config(config).save_pretrained(folder)
+        AutoModel.from_config(config).save_pretrained(folder)  # type: ignore[no-untyped-call]
     return folder
 
 
@@ -104,11 +108,11 @@ class Place:
         """A task over the data set ``made/NAME``."""
         labels = ("low", "high") if form == "pair" else ()
         names = labels if form == "pair" else ()
-        parts = {split: Data(dataset=f"made/{name}", config="en", split=split, labels=names) for split in ("train", "dev")}
+        train, dev = (Data(dataset=f"made/{name}", config="en", split=s, labels=names) for s in ("train", "dev"))
         test = Data(dataset=f"made/{name}", config="{language}", split="test", labels=names)
-        declared = {"name": name, "family": "nli", "format": form, "labels": labels, "max_length": 32, "stride": 4}
+        declared: dict[str, Any] = {"name": name, "family": "nli", "format": form, "labels": labels}
         declared |= {"metric": "accuracy" if form == "pair" else "f1", "languages": ("en", "de")}
-        declared |= {"train": (parts["train"],), "selection": (parts["dev"],), "test": test}
+        declared |= {"max_length": 32, "stride": 4, "train": (train,), "selection": (dev,), "test": test}
         return Task.model_validate({**declared, **changes})
 
     def stage(self, task: Task, model: Model, *, training: Training | None = None, **changes: Any) -> Stage:

@@ -29,7 +29,9 @@ def test_accuracy_must_beat_the_largest_class(place: Place) -> None:
     assert pair(place, golds, [0, 1] * 30 + [1, 1] * 15 + [0, 0] * 5) == ""
 
 
-@pytest.mark.parametrize(("texts", "f1", "bad"), [([""] * 100, 0.0, True), (["x"] * 100, 0.5, True), (["x", ""] * 50, 40.0, False)])
+@pytest.mark.parametrize(
+    ("texts", "f1", "bad"), [([""] * 100, 0.0, True), (["x"] * 100, 0.5, True), (["x", ""] * 50, 40.0, False)]
+)
 def test_spans(place: Place, texts: list[str], f1: float, bad: bool) -> None:
     found = degenerate(place.task("spans", "span"), pa.table({"prediction": texts}), [], f1)
     assert bool(found) == bad

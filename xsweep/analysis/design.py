@@ -1,4 +1,4 @@
-"""What a sweep set out to measure, as the estimators need it: without it nobody could tell that something is missing."""
+"""What a sweep set out to measure: without it, nobody could tell that something is missing."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def holes(records: Sequence[Record], sweep: Sweep) -> pl.DataFrame:
     """HOLES of the sweep, in the order of its cells."""
     languages = {target.name: target.languages for target in sweep.targets}
     reported = [record for record in records if record.role == "report"]
-    by_cell = {(r.kind, r.model.name, r.arm, r.target, r.seed): r for r in reported}
+    by_cell = {(str(r.kind), r.model.name, r.arm, r.target, r.seed): r for r in reported}
     rows = []
     for cell in (record for record in reported if record.kind == "evaluate"):
         found = _unscored(cell, languages[cell.target or ""])

@@ -10,6 +10,7 @@ import shutil
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -94,7 +95,8 @@ class Cluster:
         """What the cluster holds now: "CPU", "GPU" and so on."""
         import ray
 
-        return dict(ray.cluster_resources())
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        return resources
 
     def failure(self) -> str | None:
         """Which of a local cluster's own processes has ended, in words; None while all run."""
@@ -144,7 +146,7 @@ class Cluster:
         if self.local and os.environ.get("RAY_AUTH_MODE") != "token":
             raise EnvironmentProblem("Ray started without token authentication; this version of Ray is not supported")
         for name in ("ray", "ray.tune", "ray.train", "ray.data"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is raised
         if self.local:
             self._ray_processes = [child for child in psutil.Process().children() if child.pid not in before]
 
@@ -192,6 +194,7 @@ def _short_folder() -> Path:
 
 @contextmanager
 def environment(settings: Mapping[str, str | None]) -> Iterator[None]:
+    """Environment variables for a while; None unsets one."""
     before = {name: os.environ.get(name) for name in settings}
     _set_environment(settings)
     try:
@@ -252,8 +255,18 @@ def _processes_naming(folder: Path) -> list[Any]:
 def _end(processes: list[Any]) -> None:
     import psutil
 
-    _, alive = psutil.wait_procs(processes, timeout=3)
-    for process in alive:
-        with suppress(psutil.Error):
-            process.kill()
-    psutil.wait_procs(alive, timeout=3)
+    def alive() -> list[Any]:
+        found = []
+        for process in processes:
+            with suppress(psutil.Error):
+                if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
+
+    for seconds, last in ((1.0, False), (5.0, True)):
+        end = time.monotonic() + seconds
+        while (left := alive()) and time.monotonic() < end:
+            time.sleep(0.05)
+        for process in [] if last else left:
+            with suppress(psutil.Error):
+                process.kill()

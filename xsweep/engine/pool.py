@@ -60,8 +60,8 @@ class GroupPool:
 
     def __enter__(self) -> GroupPool:
         self.groups = self._count()
-        actor = ray.remote(num_cpus=0, max_concurrency=10_000)(Mailbox)
-        self.handle = actor.options(name=self.name).remote(self.groups)
+        actor = ray.remote(Mailbox).options(name=self.name, num_cpus=0, max_concurrency=10_000)
+        self.handle: Any = actor.remote(self.groups)
         targets: list[tuple[Any, ...]] = [(self._run_group, number) for number in range(self.groups)]
         for target, *arguments in [*targets, (self._watch,)]:
             thread = threading.Thread(target=target, args=tuple(arguments), daemon=True)

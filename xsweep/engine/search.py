@@ -25,7 +25,7 @@ from xsweep.errors import EnvironmentProblem
 from xsweep.plan.stage import Hyper, Job
 from xsweep.plan.study import Study, Trial
 
-_STOP_SECONDS = 10.0
+_STOP_SECONDS = 3.0
 
 
 @dataclass
@@ -43,7 +43,7 @@ class _Board:
         self.todo = [(number, hyper) for number, hyper in pending if number not in self.running]
 
 
-class _Client(tune.Trainable):  # type: ignore[misc]
+class _Client(tune.Trainable):
     """A trial as Tune sees it: it waits for a job that the pool runs. One actor serves trial after trial."""
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -54,12 +54,12 @@ class _Client(tune.Trainable):  # type: ignore[misc]
         return True
 
     def step(self) -> dict[str, Any]:
-        result = ray.get(self._mailbox.wait.remote(self.config["key"]))
+        result: Any = ray.get(self._mailbox.wait.remote(self.config["key"]))
         score = result["outcomes"][-1].get("score") if result["outcomes"] else None
         return {"status": result["status"], "score": math.nan if score is None else score, "done": True}
 
 
-class _Multiplexer(Searcher):  # type: ignore[misc]
+class _Multiplexer(Searcher):
     """Asks all studies in turn. A suggestion's job is in the pool's queue before Tune has a client for it.
 
     That way the groups never wait for Tune: it keeps one finished trial's actor for the next trial and
@@ -82,8 +82,8 @@ class _Multiplexer(Searcher):  # type: ignore[misc]
         self._ended = ended
         self._open: dict[str, tuple[_Board, int, Hyper, str]] = {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next trial of the first study that has one; None while all wait for results."""
+    def suggest(self, trial_id: str) -> Any:
+        """The config of the next trial, of the first study that has one; None while all wait for results."""
         if self.over:
             return str(Searcher.FINISHED)
         board = next((board for board in self._boards if board.todo), None)
@@ -211,7 +211,7 @@ class _TuneRun:
             # Trials staged ahead keep every group's queue filled and let Tune hand its actors on.
             with environment({"TUNE_MAX_PENDING_TRIALS_PG": str(2 * self._groups + 1)}):
                 self._tuner().fit()
-        except Exception as error:
+        except BaseException as error:  # Ray raises SystemExit in a waiting thread when it is shut down
             self.error = EnvironmentProblem(f"Ray Tune ended: {describe(error)}")
 
     def _tuner(self) -> Any:

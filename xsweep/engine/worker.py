@@ -9,7 +9,8 @@ import traceback
 import uuid
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -189,18 +190,26 @@ def loop(config: dict[str, Any]) -> None:
         ray.get(mailbox.hello.remote(group, life))
     done: tuple[str, Result] | None = None
     while True:
-        task = share(lambda done=done: ray.get(mailbox.take.remote(group, life, done)))
+        task = share(partial(_take, mailbox, group, life, done))
         done = None
         if task is True:
             continue
         if task is False:
             return
         key, job = task
-        result, error = _run(runner, job, config["context"], world)
-        if error is not None and world.size > 1:
+        result, failure = _run(runner, job, config["context"], world)
+        if failure is not None and world.size > 1:
+            if "another worker" in str(failure):
+                time.sleep(1.0)  # World.together: let that worker's own words come first
             ray.get(mailbox.fail.remote(group, key, result))
-            raise error  # the other ranks wait for this one: only a new start of the group frees them
+            raise failure  # the other ranks wait for this one: only a new start of the group frees them
         done = (key, result)
+
+
+def _take(mailbox: Any, group: int, life: str, done: tuple[str, Result] | None) -> Any:
+    import ray
+
+    return ray.get(mailbox.take.remote(group, life, done))
 
 
 def describe(error: BaseException) -> str:
@@ -213,6 +222,7 @@ def describe(error: BaseException) -> str:
 
 def _prepare(config: dict[str, Any]) -> tuple[Callable[..., Any], Any, Callable[[Callable[[], Any]], Any]]:
     import torch
+    from ray.train.torch import get_device
     from torch import distributed
 
     from xsweep.train.world import World
@@ -220,7 +230,7 @@ def _prepare(config: dict[str, Any]) -> tuple[Callable[..., Any], Any, Callable[
     torch.set_num_threads(config["cpus"])
     module, _, name = config["runner"].partition(":")
     runner = getattr(importlib.import_module(module), name)
-    world = World.current()
+    world = replace(World.current(), device=get_device())  # Ray knows which GPU, or part of one, is ours
     if world.size == 1:
         return runner, world, lambda ask: ask()
     channel = distributed.new_group(backend="gloo")

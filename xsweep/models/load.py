@@ -31,7 +31,8 @@ def load_encoder(folder: Path, dropout: float | None) -> nn.Module:
     Raises ``EnvironmentProblem`` for a model type that is not known here, or weights that are not whole.
     """
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    transformers.utils.logging.set_verbosity_error()  # What is wrong with the weights is raised below.
+    # What is wrong with the weights is raised below.
+    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
     if config.model_type not in ENCODERS:
         known = ", ".join(ENCODERS)

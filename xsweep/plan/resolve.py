@@ -189,6 +189,7 @@ class Resolver:
                 hyper=hyper,
                 examples=source.examples,
                 parent=parent,
+                score_examples=self.plan.sweep.search.score_examples,
             )
         )
 

@@ -32,7 +32,8 @@ class Stage:
 
     ``prints`` maps the splits it reads ("train/NAME", "selection/NAME", "test/NAME/LANGUAGE", NAME a
     task) to their fingerprints; ``parent`` is the key of the stage whose weights it starts from.
-    An ``evaluate`` stage trains nothing: it scores its parent in ``languages``.
+    An ``evaluate`` stage trains nothing: it scores its parent in ``languages``. ``score_examples`` bounds the
+    rows behind each score: per language for it, of the English selection for the others.
     """
 
     kind: Kind

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from xsweep.analysis.gains import ALL, HEADLINE
-from xsweep.report.words import BILLION, MINUS, family_name, size
+from xsweep.report.words import BILLION, MINUS, factor, family_name, size
 
 INK, MUTED, GRID, PAPER = "#1b1f24", "#59636e", "#d8dee4", "#ffffff"
 """Each used for nothing else, so that a page can replace them by its own."""
@@ -169,7 +169,7 @@ def _billion(axes: Axes, sizes: Sequence[tuple[str, int]], width: float) -> None
         axes.axvline(goal, color=MUTED, linewidth=1.0, linestyle=(0, (2, 2)), zorder=1)
         axes.annotate("1B", (goal, 1.0), (4, 0), xycoords=top, textcoords="offset points", color=MUTED, va="top")
     elif sizes and right < goal:
-        times = f"{BILLION / sizes[-1][1]:.2g}"
+        times = factor(BILLION / sizes[-1][1])
         text = f"1B: {times} × the largest, beyond this edge →" if width > 4 else f"1B is {times} × the largest →"
         axes.text(1.0, 1.0, text, transform=axes.transAxes, color=MUTED, ha="right", va="bottom", fontsize=8)
 

@@ -44,19 +44,10 @@ def write_report(
     ``tables/budgets_times.csv``. Raises ``EnvironmentProblem`` when ``out`` cannot be written.
     """
     design = Design.of(sweep, records)
-    gains = paired_gains(scores, design)
-    families = family_gains(gains)
-    tables = {
-        "scores": scores,
-        "gains": gains,
-        "gain_intervals": intervals(gains),
-        "family_gains": families,
-        "family_intervals": intervals(families),
-        "budgets": budgets(records, sweep),
-        "holes": holes(records, sweep),
-    }
-    drawn = curve_points(families, tables["family_intervals"])
-    found = views.answer(design, gains, tables["family_intervals"])
+    tables = _tables(design, sweep, records, scores)
+    gains, means = tables["gains"], tables["family_intervals"]
+    drawn = curve_points(tables["family_gains"], means)
+    found = views.answer(design, gains, means)
     with guarded(out):
         for name, table in tables.items():
             write_table(out / "tables", name, table)
@@ -68,6 +59,21 @@ def write_report(
         }  # fmt: skip
         write_atomic(out / "report.html", _render(context).encode())
     return out / "report.html"
+
+
+def _tables(design: Design, sweep: Sweep, records: Sequence[Record], scores: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """File name -> table, of everything that is the same for the same results."""
+    gains = paired_gains(scores, design)
+    families = family_gains(gains)
+    return {
+        "scores": scores,
+        "gains": gains,
+        "gain_intervals": intervals(gains),
+        "family_gains": families,
+        "family_intervals": intervals(families),
+        "budgets": budgets(records, sweep),
+        "holes": holes(records, sweep),
+    }
 
 
 def _context(

@@ -16,10 +16,13 @@ def rounded(table: pl.DataFrame) -> pl.DataFrame:
     """Every number but learning rates to six decimals, so that the last bits of a sum cannot show."""
     columns = [name for name, kind in table.schema.items() if kind == pl.Float64]
     rates = [name for name in columns if name == "lr"]
-    # Adding zero turns a negative zero, which a rounded sum may be, into a plain one.
-    return table.with_columns(
-        *(pl.col(name).round(DECIMALS) + 0.0 for name in columns if name not in rates),
+    table = table.with_columns(
+        *(pl.col(name).round(DECIMALS) for name in columns if name not in rates),
         *(pl.col(name).round_sig_figs(DECIMALS) for name in rates),
+    )
+    # A rounded sum may be a negative zero, which prints as one.
+    return table.with_columns(
+        pl.when(pl.col(name) == 0).then(0.0).otherwise(pl.col(name)).alias(name) for name in columns
     )
 
 

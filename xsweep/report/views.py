@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import polars as pl
@@ -60,17 +61,25 @@ def answer(design: Design, gains: pl.DataFrame, families: pl.DataFrame) -> Answe
     if model is None:
         return Answer("There is no estimate yet.", (), tuple(_notes(design, gains, None)))
     rows = {row["family"]: row for row in shown.filter(model=model.name).iter_rows(named=True)}
-    tiles = tuple(_tile(family, rows.get(family)) for family in names)
     clauses = [_clause(family, rows[family]) for family in names if family in rows and rows[family]["seeds"]]
     absent = [family_name(family) for family in names if family not in rows or not rows[family]["seeds"]]
-    biggest = "the largest model here" if len(design.models) > 1 else "the only model here"
     sentence = (
-        f"At {model.name} ({size(model.params)}{' parameters' if model.params else ''}), {biggest if model == design.models[-1] else 'the largest model with an estimate'}, "
-        f"an English intermediate task changes zero-shot scores in languages other than English by {listed(clauses)}."
+        f"{_where(model, design)}, an English intermediate task changes zero-shot scores in languages other than "
+        f"English by {listed(clauses)}."
     )
     if absent:
         sentence += f" There is no estimate for {listed(absent)}."
+    tiles = tuple(_tile(family, rows.get(family)) for family in names)
     return Answer(sentence, tiles, tuple(_notes(design, gains, model)))
+
+
+def _where(model: Model, design: Design) -> str:
+    known = f"{size(model.params)} parameters" if model.params else "size unknown"
+    if model != design.models[-1]:
+        rank = "the largest model with an estimate"
+    else:
+        rank = "the largest model here" if len(design.models) > 1 else "the only model here"
+    return f"At {model.name} ({known}), {rank}"
 
 
 def _tile(family: str, row: Mapping[str, Any] | None) -> Tile:
@@ -106,18 +115,16 @@ def _notes(design: Design, gains: pl.DataFrame, model: Model | None) -> list[str
         notes.append(f"The largest model has {size(largest)} parameters: nothing here speaks about models beyond 1B.")
     notes += _narrow(design)
     cells = averaged(design)
-    if len({frozenset(t for targets in arms.values() for t in targets) for arms in cells.values() if arms}) > 1:
+    if len({_weights(arms) for arms in cells.values() if arms}) > 1:
         notes.append(
-            "Cells that train twice on one data set are left out, so the families are averaged over different targets: "
+            "Cells that train twice on one data set are left out, so the families weigh the targets differently: "
             "compare them target by target. "
             + " ".join(f"{family_name(f)}: {_composition(a)}." for f, a in cells.items())
         )
     odd = gains.filter(pl.col("degenerate") & (pl.col("target") != ALL) & pl.col("gain").is_not_null())
     if odd.height:
-        number = odd.select("model", "arm", "target", "seed").n_unique()
-        notes.append(
-            f"{count(number, 'pair')} of runs {'has' if number == 1 else 'have'} a degenerate one (marked ‡): it is kept in every mean."
-        )
+        pairs = odd.select("model", "arm", "target", "seed").n_unique()
+        notes.append(f"Degenerate runs are marked ‡ and kept in every mean: {count(pairs, 'gain')} of those below.")
     return notes
 
 
@@ -143,6 +150,15 @@ def averaged(design: Design) -> dict[str, dict[str, list[str]]]:
             kept = [target for target in design.targets if (arm, target) not in design.same_data]
             found.setdefault(family, {}).update({arm: kept} if kept else {})
     return found
+
+
+def _weights(arms: Mapping[str, Sequence[str]]) -> frozenset[tuple[str, Fraction]]:
+    """The weight of each target in a family's headline."""
+    weights: dict[str, Fraction] = {}
+    for targets in arms.values():
+        for target in targets:
+            weights[target] = weights.get(target, Fraction(0)) + Fraction(1, len(arms) * len(targets))
+    return frozenset(weights.items())
 
 
 def _composition(arms: Mapping[str, Sequence[str]]) -> str:

@@ -44,6 +44,11 @@ def size(params: int | None) -> str:
     return str(params)
 
 
+def factor(value: float) -> str:
+    """A ratio to two digits: ``9.7``, ``100``."""
+    return f"{float(f'{value:.2g}'):g}"
+
+
 def count(number: int, one: str, many: str = "") -> str:
     """``1 seed``, ``3 seeds``."""
     return f"{number} {one if number == 1 else many or one + 's'}"

@@ -39,13 +39,10 @@ def task(node: Node, catalogue: Mapping[str, Task], found: Findings) -> Node:
     own = node.fields
     node, base = like(node, catalogue, "task", found)
     if base is not None:
-        without = {key: inner for key, inner in node.fields.items() if key != "name" or "name" in own}
-        if "train" in own and "rows" not in own:
-            without.pop("rows")  # they were the other training set's
-        node = node.with_value(without)
-    single = {
-        part: node.fields[part] for part in ("train", "selection") if node.at(part).fields and part in node.fields
-    }
+        # The number of rows was the other training set's.
+        gone = {"name", "rows"} if "train" in own else {"name"}
+        node = node.with_value({key: inner for key, inner in node.fields.items() if key in own or key not in gone})
+    single = {part: node.at(part) for part in ("train", "selection") if part in node.fields and node.at(part).fields}
     return node.with_fields(**{part: rows.with_value([rows]) for part, rows in single.items()})
 
 
@@ -55,8 +52,8 @@ def model(node: Node, catalogue: Mapping[str, Model], folder: Path, found: Findi
     node, base = like(node, catalogue, "model", found)
     if base is not None:
         # Another checkpoint is not described by what was said of the first one.
-        other = {"id", "path", "revision", "params", "embedding_params"} if {"id", "path"} & set(own) else set()
-        node = node.with_value({key: inner for key, inner in node.fields.items() if key in own or key not in other})
+        gone = {"id", "path", "revision", "params", "embedding_params"} if {"id", "path"} & set(own) else set()
+        node = node.with_value({key: inner for key, inner in node.fields.items() if key in own or key not in gone})
     path = node.fields.get("path")
     if path is None or not isinstance(path.value, str) or not path.value:
         return node

@@ -75,6 +75,8 @@ class Search(Declared):
     """TPE asks for this many trials at a time; they are told in trial order."""
     intermediate: Space
     target: Space
+    score_examples: Count | None = None
+    """English held-out rows behind each development score; all when left out."""
     target_per: Literal["arm", "baseline"] = "arm"
     """Search the target stage for each arm, or once per model and target on the baseline."""
 

@@ -77,9 +77,8 @@ def _experiment(client: MlflowClient, sweep_name: str, uri: str) -> str:
         file = sqlite_file(uri)  # nothing is put there, but MLflow would note the current folder
         return client.create_experiment(name, str(file.resolve().parent / "artifacts") if file else None)
     if found.lifecycle_stage != "active":
-        raise EnvironmentProblem(
-            f"the MLflow experiment {name} was deleted; restore it with: mlflow experiments restore -x {found.experiment_id}"
-        )
+        restore = f"mlflow experiments restore -x {found.experiment_id}"
+        raise EnvironmentProblem(f"the MLflow experiment {name} was deleted; restore it with: {restore}")
     return str(found.experiment_id)
 
 

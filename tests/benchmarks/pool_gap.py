@@ -1,0 +1,95 @@
+"""How long a warm worker group stands still between two stages that take no time.
+
+Run from the checkout: ``python -m tests.benchmarks.pool_gap [--stages N] [--groups N]``
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from tests.engine import stubs
+from tests.engine.test_studies import study
+from xsweep.engine.cluster import Cluster
+from xsweep.engine.pool import GroupPool
+from xsweep.engine.search import run_level
+from xsweep.plan.study import Study, Trial
+from xsweep.spec.sweep import Layout
+
+
+@contextmanager
+def timed(what: str) -> Iterator[None]:
+    start = time.monotonic()
+    yield
+    print(f"{what}: {time.monotonic() - start:.1f} s")
+
+
+def gaps(folder: Path, keys: set[str]) -> tuple[float, float]:
+    """(median gap between starts in one group in ms, stages per second) from the files that stubs leave."""
+    starts: dict[str, list[float]] = {}
+    for path in folder.iterdir():
+        if path.name.split(".")[0] in keys:
+            pid, start = path.read_text().split()
+            starts.setdefault(pid, []).append(float(start))
+    steps = [b - a for times in starts.values() for a, b in zip(sorted(times), sorted(times)[1:], strict=False)]
+    flat = sorted(start for times in starts.values() for start in times)
+    return 1000 * statistics.median(steps), (len(flat) - 1) / (flat[-1] - flat[0])
+
+
+def report(what: str, folder: Path, keys: set[str]) -> None:
+    gap, rate = gaps(folder, keys)
+    print(f"{what}: {len(keys)} stages, median gap {gap:.1f} ms, {rate:.0f} stages/s, load {os.getloadavg()[0]:.1f}")
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stages", type=int, default=200)
+    parser.add_argument("--groups", type=int, default=1)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder, keys = Path(name), set[str]()
+        start = time.monotonic()
+        with Cluster(cpus=options.groups) as cluster:
+            print(f"Ray: {time.monotonic() - start:.1f} s")
+            layout = Layout(groups=options.groups)
+            with GroupPool(cluster, layout, folder, stubs.RUNNER) as pool:
+                with timed("first stage of the first group"):
+                    pool.submit(stubs.job("first")).result()
+                for future in [pool.submit(stubs.job("wait:1", n)) for n in range(20 * (options.groups > 1))]:
+                    future.result()  # until all groups are up
+                jobs = [stubs.job("straight", n) for n in range(options.stages)]
+                for future in [pool.submit(job) for job in jobs]:
+                    future.result()
+                report("straight", folder, {job.key for job in jobs})
+                for job in (turns := [stubs.job("turn", n) for n in range(options.stages)]):
+                    pool.submit(job).result()
+                report("one at a time", folder, {job.key for job in turns})
+                whole = study("quasi-random", trials=options.stages)
+                studies = [replace(whole, address=str(n)) for n in range(1)]
+
+                def on_trial(study: Study, trial: Trial) -> None:
+                    keys.add(trial.key)
+
+                with timed("Tune"):
+                    run_level(
+                        studies, pool, lambda _: {}, lambda s, h: stubs.job("tune", s.seed, h), on_trial,
+                        cluster.scratch, threading.Event(),
+                    )  # fmt: skip
+                report("through Tune", folder, keys)
+                start = time.monotonic()
+            print(f"closing the pool: {time.monotonic() - start:.1f} s")
+            start = time.monotonic()
+        print(f"ending Ray: {time.monotonic() - start:.1f} s")
+
+
+if __name__ == "__main__":
+    main()
