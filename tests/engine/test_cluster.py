@@ -65,7 +65,7 @@ def test_nothing_is_left_of_ray(how: str, tmp_path: Path) -> None:
     assert told["handler"]
     assert not (tmp_path / ".ray").exists()
     assert len(told["pids"]) > 5
-    left = [int(pid) for pid, born in told["pids"].items() if psutil.pid_exists(int(pid)) and _born(int(pid)) == born]
+    left = [int(pid) for pid, born in told["pids"].items() if _alive_since(int(pid)) == born]
     assert left == []
     if how == "plain":
         assert (told["said"], told["kept"]) == ("", False)
@@ -76,8 +76,9 @@ def test_nothing_is_left_of_ray(how: str, tmp_path: Path) -> None:
         assert told["end"] < 90
 
 
-def _born(pid: int) -> float:
+def _alive_since(pid: int) -> float:
     try:
-        return psutil.Process(pid).create_time()
+        process = psutil.Process(pid)
+        return 0.0 if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
     except psutil.Error:
         return 0.0

@@ -17,9 +17,9 @@ from xsweep.store.manifests import Manifest
 from xsweep.store.store import Store
 
 
-def resolver(folder: Path, of: Sweep | None = None, **changed: str) -> Resolver:
+def resolver(folder: Path, of: Sweep | None = None, changed: dict[str, str] | None = None) -> Resolver:
     used = of or sweep()
-    return Resolver(build_plan(used), prints(used, **changed), Store(folder))
+    return Resolver(build_plan(used), prints(used, **(changed or {})), Store(folder))
 
 
 def decide(at: Resolver, cell: Cell, lr: float = 1e-4) -> None:
@@ -81,7 +81,7 @@ def test_one_more_seed_runs_only_that_seed(tmp_path: Path) -> None:
 
 def test_changed_data_is_another_study_and_other_stages(tmp_path: Path) -> None:
     run_all(resolver(tmp_path / "store"))
-    changed = resolver(tmp_path / "store", **{"train/snli": "other"})
+    changed = resolver(tmp_path / "store", changed={"train/snli": "other"})
     cells = [cell for level in changed.plan.levels for cell in level]
     undecided = {c.arm for c in cells if not (s := changed.study(c)) or changed.store.decision(s.address) is None}
     assert undecided == {"nli"}
@@ -89,7 +89,8 @@ def test_changed_data_is_another_study_and_other_stages(tmp_path: Path) -> None:
 
 def test_test_rows_change_no_study_and_no_training(tmp_path: Path) -> None:
     """Zero-shot means zero-shot: what is scored never reaches what is chosen or trained."""
-    before, after = resolver(tmp_path / "a"), resolver(tmp_path / "a", **{"test/xnli/de": "x", "test/xnli/en": "y"})
+    before = resolver(tmp_path / "a")
+    after = resolver(tmp_path / "a", changed={"test/xnli/de": "x", "test/xnli/en": "y"})
     for cell in before.plan.levels[0]:
         assert before.study(cell) == after.study(cell)
     run_all(before)

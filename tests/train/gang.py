@@ -19,7 +19,6 @@ from xsweep.train.loop import Progress
 from xsweep.train.stage import Context, run_job
 from xsweep.train.world import World
 
-EMPTY: Mapping[str, str] = {}
 Answer = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 """What the job answered, and every step's progress."""
 
@@ -36,7 +35,7 @@ def run_gang(
     """Run ``job`` on ``size`` processes, forked from one that has imported all this once."""
     multiprocessing.set_forkserver_preload([__name__])
     name = folder / uuid4().hex
-    arguments = (size, str(name), job, context, dict(environment))
+    arguments = (size, str(name), job, context, dict(environment or {}))
     start_processes(_worker, args=arguments, nprocs=size, start_method="forkserver")  # type: ignore[no-untyped-call]
     answer = json.loads(name.with_suffix(".json").read_text())
     return answer["stages"], answer["steps"]

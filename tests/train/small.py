@@ -46,8 +46,8 @@ def write_model(folder: Path, kind: str = "bert", layers: int = 2, seed: int = 0
         "num_hidden_layers": layers,
         "num_attention_heads": 2,
     }
-    shape |= {"intermediate_size": 64, "max_position_embeddings": 80, "pad_token_id": 1, "initializer_range": 0.1}
-    shape |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    shape |= {"intermediate_size": 64, "max_position_embeddings": 80, "pad_token_id": 1}
+    shape |= {"initializer_range": 0.1, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         config = AutoConfig.for_model(kind, **{**shape, **changes})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import queue
 import shutil
 import threading
@@ -20,12 +19,14 @@ from ray.tune.search import Searcher
 from xsweep.engine.cluster import environment
 from xsweep.engine.pool import GroupPool
 from xsweep.engine.studies import Suggestions
-from xsweep.engine.worker import describe
+from xsweep.engine.worker import LOST, describe
 from xsweep.errors import EnvironmentProblem
 from xsweep.plan.stage import Hyper, Job
 from xsweep.plan.study import Study, Trial
 
 _STOP_SECONDS = 3.0
+_LOST_CLIENTS = 100
+"""More than accidents: Ray can not run clients here."""
 
 
 @dataclass
@@ -55,8 +56,8 @@ class _Client(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         result: Any = ray.get(self._mailbox.wait.remote(self.config["key"]))
-        score = result["outcomes"][-1].get("score") if result["outcomes"] else None
-        return {"status": result["status"], "score": math.nan if score is None else score, "done": True}
+        scores = [outcome.get("score") for outcome in result["outcomes"][-1:]]
+        return {"status": result["status"], "score": next(iter(scores), None), "done": True}
 
 
 class _Multiplexer(Searcher):
@@ -80,6 +81,7 @@ class _Multiplexer(Searcher):
         self._pool = pool
         self._job_for = job_for
         self._ended = ended
+        self._lost_clients = 0
         self._open: dict[str, tuple[_Board, int, Hyper, str]] = {}
 
     def suggest(self, trial_id: str) -> Any:
@@ -101,14 +103,18 @@ class _Multiplexer(Searcher):
         return {"mailbox": self._pool.name, "key": job.key}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Take a result in; a trial that was aborted, or that Tune lost, has none."""
+        """Take a result in; a trial whose client was lost is suggested again and finds its job as it is."""
         board, number, hyper, key = self._open.pop(trial_id)
         board.running.discard(number)
-        if error or not result or result.get("status", "lost") in ("aborted", "lost"):
+        if error or not result or "status" not in result:
+            self._lost_clients += 1
+            self.over = self.over or self._lost_clients > _LOST_CLIENTS
+            board.refresh()
+            return
+        if result["status"] in ("aborted", LOST):
             self.over = True
             return
-        score = None if math.isnan(result["score"]) else float(result["score"])
-        trial = Trial(number, hyper, key, result["status"], score)
+        trial = Trial(number, hyper, key, result["status"], result["score"])
         board.finished[number] = trial
         board.refresh()
         self._ended(board.suggestions.study, trial)

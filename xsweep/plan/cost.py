@@ -5,8 +5,11 @@ Unknown stays unknown (None): a price made up from a missing number would be wor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
+from xsweep.models.model import Model
 from xsweep.plan.cells import BASELINE, Cell, Plan
 from xsweep.spec.sweep import Arm, Target
 
@@ -35,8 +38,13 @@ class Cost:
         return None if None in known else sum(f for f in known if f is not None)
 
 
-def estimate(plan: Plan) -> Cost:
-    """Count stages and training FLOPs (6 x trunk parameters x real tokens; PaLM, appendix B, without attention)."""
+def estimate(plan: Plan, counted: Mapping[str, Mapping[str, int]] = MappingProxyType({})) -> Cost:
+    """Count stages and training FLOPs (6 x trunk parameters x real tokens; PaLM, appendix B, without attention).
+
+    ``counted`` gives parameters by model name (``forward``, ``embedding``) for models that declare none.
+    """
+    models = tuple(_with_counts(model, counted.get(model.name)) for model in plan.sweep.models)
+    plan = replace(plan, sweep=plan.sweep.model_copy(update={"models": models}))
     sweep = plan.sweep
     searches = [cell for level in plan.levels for cell in level]
     first = [cell for cell in searches if cell.target is None]
@@ -54,6 +62,12 @@ def estimate(plan: Plan) -> Cost:
             Line("evaluate", len(plan.cells), len(plan.cells), _scoring(plan)),
         )
     )
+
+
+def _with_counts(model: Model, counted: Mapping[str, int] | None) -> Model:
+    if counted is None or model.params is not None:
+        return model
+    return model.model_copy(update={"params": counted["forward"], "embedding_params": counted["embedding"]})
 
 
 def _sum(plan: Plan, cells: list[Cell], times: int) -> float | None:
@@ -85,11 +99,13 @@ def _flops(plan: Plan, cell: Cell) -> float | None:
 
 
 def _tokens(source: Arm | Target) -> float | None:
-    """Real tokens of one epoch, from published row counts and mean lengths."""
+    """Real tokens of one epoch, at most: from mean lengths, and rows as declared or published."""
     tasks = (source.task,) if isinstance(source, Target) else source.tasks
-    counts = [(task.rows, task.tokens) for task in tasks]
-    if any(rows is None or tokens is None for rows, tokens in counts):
+    lengths = [task.tokens for task in tasks if task.tokens is not None]
+    rows = [task.rows for task in tasks if task.rows is not None]
+    if len(lengths) < len(tasks):
         return None
-    rows = sum(r for r, _ in counts if r)
-    total = sum(r * t for r, t in counts if r and t)
-    return total if source.examples is None else total * min(1.0, source.examples / rows)
+    if len(rows) == len(tasks):
+        total = float(sum(r * t for r, t in zip(rows, lengths, strict=True)))
+        return total if source.examples is None else total * min(1.0, source.examples / sum(rows))
+    return None if source.examples is None else float(source.examples * max(lengths))

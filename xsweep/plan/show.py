@@ -16,7 +16,7 @@ def plan_rows(plan: Plan, resolver: Resolver | None) -> dict[str, Any]:
     """The plan as JSON: one row per kind of stage. ``done`` is None while the data is unverified."""
     records = collect(resolver) if resolver else None
     lines = []
-    for line in estimate(plan).lines:
+    for line in estimate(plan, resolver.prints.params if resolver else {}).lines:
         done = None if records is None else sum(_ended(r) for r in records if _group(r) == line.stage)
         lines.append({"stage": line.stage, "needed": line.needed, "runs": line.runs, "done": done, "flops": line.flops})
     return {"sweep": plan.sweep.name, "verified": resolver is not None, "lines": lines}

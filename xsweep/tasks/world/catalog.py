@@ -34,9 +34,9 @@ TASKS: Mapping[str, Task] = MappingProxyType(
     {
         task.name: task
         for task in (
-            _task("world_nli", "pair", 1500, 16),
+            _task("world_nli", "pair", 1500, 15),
             _task("world_qa", "span", 1500, 19),
-            _task("world_nli_small", "pair", 120, 16),
+            _task("world_nli_small", "pair", 120, 15),
             _task("world_qa_small", "span", 120, 19),
         )
     }

@@ -55,7 +55,8 @@ def _spans(row: Row) -> tuple[list[list[int]], list[str]]:
     """Return the features and the text of every candidate answer: runs of words without punctuation."""
     matches = list(re.finditer(r"\w+|[^\w\s]", row["context"]))
     context, question = [match.group() for match in matches], _tokens(row["question"])
-    looks, asked = _looks(context, question), _looks(question, context)
+    looks = _looks(context, question)
+    shape = [*_padded(looks), *_padded(_looks(question, context))]
     around = [_EDGE, _EDGE, *looks, _EDGE, _EDGE]
     features, texts = [], []
     for start in range(len(context)):
@@ -65,7 +66,7 @@ def _spans(row: Row) -> tuple[list[list[int]], list[str]]:
                 break
             beside = [*around[start : start + 2], *around[stop + 2 : stop + 4]]
             counts = [start, stop - start, len(context) - stop, len(context), inside.count(_COPIED)]
-            features.append([*counts, *beside, *_padded(looks), *_padded(asked)])
+            features.append([*counts, *beside, *shape])
             texts.append(row["context"][matches[start].start() : matches[stop - 1].end()])
     return features, texts
 
