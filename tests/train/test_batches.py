@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from xsweep.tasks.features import Features
 from xsweep.train.batches import collate, concat, cut, epoch_batches, micro_batches
+from xsweep.train.world import World
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=40)
 
@@ -42,19 +43,41 @@ def test_order_depends_on_seed_and_epoch_alone() -> None:
     assert not np.array_equal(first, np.concatenate(epoch_batches(30, 8, 2, 1)))
 
 
-@given(lengths=LENGTHS, tokens=st.integers(1, 300))
-def test_parts_keep_the_budget_and_every_row(lengths: list[int], tokens: int) -> None:
+@given(lengths=LENGTHS, tokens=st.integers(1, 300), price=st.integers(0, 90))
+def test_parts_keep_the_budget_and_every_row(lengths: list[int], tokens: int, price: int) -> None:
     length = np.array(sorted(lengths), dtype=np.int64)
-    parts = cut(length, np.arange(len(length)), tokens)
+    parts = cut(length, np.arange(len(length)), tokens, price)
     assert np.array_equal(np.concatenate(parts), np.arange(len(length)))
     assert all(len(part) * length[part].max() <= tokens or len(part) == 1 for part in parts)
+
+
+def cheapest(lengths: list[int], tokens: int, price: int) -> int:
+    """The least cost of any cut, by trying them all."""
+    if not lengths:
+        return 0
+    return min(
+        n * lengths[n - 1] + price + cheapest(lengths[n:], tokens, price)
+        for n in range(1, len(lengths) + 1)
+        if n == 1 or n * lengths[n - 1] <= tokens
+    )
+
+
+@given(
+    lengths=st.lists(st.integers(1, 60), min_size=1, max_size=9), tokens=st.integers(1, 300), price=st.integers(0, 90)
+)
+def test_no_cut_is_cheaper(lengths: list[int], tokens: int, price: int) -> None:
+    length = np.array(sorted(lengths), dtype=np.int64)
+    parts = cut(length, np.arange(len(length)), tokens, price)
+    cost = sum(len(part) * int(length[part].max()) + price for part in parts)
+    assert cost == cheapest(sorted(lengths), tokens, price)
 
 
 @given(lengths=LENGTHS, tokens=st.integers(1, 300), size=st.integers(1, 4))
 def test_workers_share_a_batch_in_equally_many_parts(lengths: list[int], tokens: int, size: int) -> None:
     length = np.array(lengths, dtype=np.int64)
     batch = np.arange(len(lengths))
-    shares = [micro_batches(length, batch, rank, size, tokens) for rank in range(size)]
+    worlds = [World(rank, size, torch.device("cpu")) for rank in range(size)]
+    shares = [micro_batches(length, batch, world, tokens) for world in worlds]
     assert len({len(share) for share in shares}) == 1
     real = [micro.rows for share in shares for micro in share if not micro.idle]
     assert sorted(np.concatenate(real).tolist()) == batch.tolist()

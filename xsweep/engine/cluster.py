@@ -34,6 +34,7 @@ _SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours stops the whole run, Tune's would make it look finished
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # the store is the truth: Tune's snapshots are never read
+    "TUNE_MAX_PENDING_TRIALS_PG": "64",  # trials asked for ahead: their jobs fill the pool's queue
     "TUNE_WARN_THRESHOLD_S": "3600",
 }
 _LOCAL_SETTINGS = {
@@ -73,7 +74,7 @@ class Cluster:
         with ExitStack() as stack:
             self._folder = _short_folder()
             stack.callback(self._remove_folder)
-            stack.enter_context(environment(self._settings()))
+            stack.enter_context(_environment(self._settings()))
             stack.callback(self._stop)
             with _kept_signal_handlers():
                 self._start()
@@ -109,11 +110,12 @@ class Cluster:
             return f"a process of Ray (pid {process.pid}) has ended"
         return None
 
-    def keep(self) -> Path:
+    def keep(self) -> str:
         """Leave Ray's logs behind, and say where."""
-        logs = self._private_folder if self.local else Path("/tmp/ray")
-        self.kept = logs / "session_latest" / "logs"
-        return self.kept
+        if not self.local:
+            return "on the cluster's nodes"
+        self.kept = self._private_folder / "session_latest" / "logs"
+        return str(self.kept)
 
     @property
     def _private_folder(self) -> Path:
@@ -122,8 +124,9 @@ class Cluster:
         return self._folder
 
     def _settings(self) -> dict[str, str | None]:
-        # The user's own win: they are there to be tuned.
+        # The user's own win: they are there to be tuned. Ray sets PYTHONBREAKPOINT and leaves it.
         settings: dict[str, str | None] = {name: os.environ.get(name, value) for name, value in _SETTINGS.items()}
+        settings["PYTHONBREAKPOINT"] = os.environ.get("PYTHONBREAKPOINT")
         return settings | _LOCAL_SETTINGS | {"RAY_AUTH_TOKEN": _token()} if self.local else settings
 
     def _start(self) -> None:
@@ -193,8 +196,7 @@ def _short_folder() -> Path:
 
 
 @contextmanager
-def environment(settings: Mapping[str, str | None]) -> Iterator[None]:
-    """Environment variables for a while; None unsets one."""
+def _environment(settings: Mapping[str, str | None]) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in settings}
     _set_environment(settings)
     try:

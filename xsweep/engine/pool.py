@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 import uuid
@@ -112,6 +113,7 @@ class GroupPool:
         end = time.monotonic() + _CLOSE_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
+        shutil.rmtree(self._cluster.scratch / self.name, ignore_errors=True)
 
     def _count(self) -> int:
         """How many groups to start."""
@@ -150,8 +152,8 @@ class GroupPool:
                     num_workers=layout.workers, use_gpu=layout.gpus > 0, resources_per_worker=resources
                 ),
                 run_config=RunConfig(
-                    name=f"{self.name}-group-{number}",
-                    storage_path=str(self._cluster.scratch),
+                    name=f"group-{number}",
+                    storage_path=str(self._cluster.scratch / self.name),
                     failure_config=FailureConfig(max_failures=-1),  # the mailbox counts, per job
                 ),
             ).fit()

@@ -16,7 +16,6 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
-from xsweep.engine.cluster import environment
 from xsweep.engine.pool import GroupPool
 from xsweep.engine.studies import Suggestions
 from xsweep.engine.worker import LOST, describe
@@ -48,14 +47,14 @@ class _Client(tune.Trainable):
     """A trial as Tune sees it: it waits for a job that the pool runs. One actor serves trial after trial."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        self._mailbox = ray.get_actor(config["mailbox"])
+        self._mailbox: Any = ray.get_actor(config["mailbox"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.config = new_config
         return True
 
     def step(self) -> dict[str, Any]:
-        result: Any = ray.get(self._mailbox.wait.remote(self.config["key"]))
+        result = ray.get(self._mailbox.wait.remote(self.config["key"]))
         scores = [outcome.get("score") for outcome in result["outcomes"][-1:]]
         return {"status": result["status"], "score": next(iter(scores), None), "done": True}
 
@@ -214,9 +213,7 @@ class _TuneRun:
 
     def _fit(self) -> None:
         try:
-            # Trials staged ahead keep every group's queue filled and let Tune hand its actors on.
-            with environment({"TUNE_MAX_PENDING_TRIALS_PG": str(2 * self._groups + 1)}):
-                self._tuner().fit()
+            self._tuner().fit()
         except BaseException as error:  # Ray raises SystemExit in a waiting thread when it is shut down
             self.error = EnvironmentProblem(f"Ray Tune ended: {describe(error)}")
 

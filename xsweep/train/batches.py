@@ -17,9 +17,14 @@ from torch import Tensor
 
 from xsweep.tasks.features import Features, IntArray
 from xsweep.train.seeds import derive
+from xsweep.train.world import World
 
 Rows: TypeAlias = NDArray[np.int64]
 """Numbers of rows (features), or one number for each."""
+
+
+PRICES = {"cpu": 32, "cuda": 2048}
+"""What one more micro-batch costs, in tokens: a GPU is idle while a short one is launched, a core hardly."""
 
 
 @dataclass(frozen=True)
@@ -48,30 +53,41 @@ def epoch_batches(rows: int, size: int, seed: int, epoch: int) -> list[Rows]:
     return [order[start : start + size] for start in range(0, rows, size)]
 
 
-def micro_batches(length: Rows, batch: Rows, rank: int, size: int, tokens: int) -> list[Micro]:
-    """What worker ``rank`` of ``size`` runs of one step's ``batch``.
+def micro_batches(length: Rows, batch: Rows, world: World, tokens: int) -> list[Micro]:
+    """What this worker runs of one step's ``batch``.
 
-    Each worker takes every ``size``-th row by length. A sharded forward pass needs all workers, so all
+    Of W workers each takes every W-th row by length. A sharded forward pass needs all workers, so all
     get equally many micro-batches; each works the others' out for itself.
     """
     by_length = batch[np.argsort(length[batch], kind="stable")]
-    shares = [cut(length, by_length[other::size], tokens) for other in range(size)]
-    mine = [Micro(rows) for rows in shares[rank]]
+    price = PRICES[world.device.type]
+    shares = [cut(length, by_length[other :: world.size], tokens, price) for other in range(world.size)]
+    mine = [Micro(rows) for rows in shares[world.rank]]
     idle = Micro(by_length[:1], idle=True)
     return mine + [idle] * (max(map(len, shares)) - len(mine))
 
 
-def cut(length: Rows, rows: Rows, tokens: int) -> list[Rows]:
-    """Cut ``rows``, shortest first, so that each part padded to its longest row holds at most ``tokens``.
+def cut(length: Rows, rows: Rows, tokens: int, price: int) -> list[Rows]:
+    """Cut ``rows``, shortest first, into the parts that cost least in all.
 
-    A single row longer than that is a part of its own.
+    A part costs its tokens, each row padded to the longest, and ``price``, which is what a pass costs
+    beside them. No part exceeds ``tokens``, save a single row that is longer.
     """
-    parts, start = [], 0
-    for end, widest in enumerate(length[rows].tolist()):
-        if end > start and (end + 1 - start) * widest > tokens:
-            parts.append(rows[start:end])
-            start = end
-    return [*parts, rows[start:]] if len(rows) else []
+    widest = length[rows]
+    best = np.zeros(len(rows) + 1, dtype=np.int64)
+    before = np.zeros(len(rows) + 1, dtype=np.int64)
+    for end in range(1, len(rows) + 1):
+        width = int(widest[end - 1])
+        first = end - min(end, max(1, tokens // width))
+        starts = np.arange(first, end)
+        costs = best[starts] + (end - starts) * width
+        before[end] = first + int(np.argmin(costs))
+        best[end] = int(costs.min()) + price
+    parts, end = [], len(rows)
+    while end > 0:
+        parts.append(rows[before[end] : end])
+        end = int(before[end])
+    return parts[::-1]
 
 
 def collate(features: Features, rows: Rows, pad: int, device: torch.device) -> Batch:

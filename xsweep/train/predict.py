@@ -13,7 +13,7 @@ from torch import Tensor
 
 from xsweep.models.heads import Network, losses
 from xsweep.tasks.features import Features, FloatArray
-from xsweep.train.batches import Batch, Micro, Rows, collate, cut
+from xsweep.train.batches import PRICES, Batch, Micro, Rows, collate, cut
 from xsweep.train.world import World
 
 
@@ -77,8 +77,8 @@ def infer(network: Network, features: Features, width: int, setting: Setting) ->
 
 def _share(length: Rows, setting: Setting) -> Iterator[Micro]:
     """This worker's micro-batches of all rows; idle ones keep it in step with the others."""
-    parts = cut(length, np.argsort(length, kind="stable"), setting.tokens)
     world = setting.world
+    parts = cut(length, np.argsort(length, kind="stable"), setting.tokens, PRICES[world.device.type])
     for turn in range(0, len(parts), world.size):
         mine = turn + world.rank
         yield Micro(parts[mine]) if mine < len(parts) else Micro(parts[turn][:1], idle=True)

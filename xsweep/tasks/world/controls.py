@@ -83,7 +83,7 @@ def _token_f1(found: str, gold: str) -> float:
 
 def _pair_scores(train: list[Row], tests: Iterator[list[Row]], seed: int) -> Iterator[float]:
     x = np.array([_pair_features(row) for row in train])
-    forest = Forest.fit(x, np.array([row["label"] for row in train]), seed)
+    forest = Forest.fit(x, np.array([row["label"] for row in train]), seed, trees=60, smallest=8)
     for rows in tests:
         found = forest.shares(np.array([_pair_features(row) for row in rows])).argmax(axis=1)
         yield float(np.mean(found == [row["label"] for row in rows]))
@@ -98,7 +98,7 @@ def _all_spans(rows: list[Row]) -> tuple[Features, list[list[str]]]:
 def _span_scores(train: list[Row], tests: Iterator[list[Row]], seed: int) -> Iterator[float]:
     x, candidates = _all_spans(train)
     answers = [int(text == _gold(row)) for row, texts in zip(train, candidates, strict=True) for text in texts]
-    forest = Forest.fit(x, np.array(answers), seed, trees=20, smallest=5)
+    forest = Forest.fit(x, np.array(answers), seed, trees=12, smallest=8)
     for rows in tests:
         x, candidates = _all_spans(rows)
         ends = np.cumsum([len(texts) for texts in candidates])

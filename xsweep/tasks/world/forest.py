@@ -66,7 +66,7 @@ class Forest:
     classes: int
 
     @classmethod
-    def fit(cls, x: Features, y: Features, seed: int, trees: int = 40, smallest: int = 3) -> Forest:
+    def fit(cls, x: Features, y: Features, seed: int, trees: int, smallest: int) -> Forest:
         """Grow ``trees`` on bootstrap samples of rows ``x`` (whole numbers from 0) with classes ``y``.
 
         A third of the features is tried at every split; no leaf holds fewer than ``smallest`` rows.
