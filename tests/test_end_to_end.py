@@ -104,9 +104,25 @@ def test_a_driver_killed_in_the_middle_goes_on_to_the_same_table(
     assert tables(tmp_path) == tables(finished[0])
 
 
-def test_a_stage_that_fails_leaves_a_hole_and_exit_4(finished: tuple[Path, str], mirror: Path, tmp_path: Path) -> None:
-    """The second model's weights lose a tensor's bytes after the survey's digest was cached: it cannot be loaded."""
-    pytest.skip("filled in with the failpoints")
+def test_a_stage_that_fails_leaves_a_hole_and_exit_4(
+    finished: tuple[Path, str], mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = sweep_file(tmp_path)
+    monkeypatch.setenv("XSWEEP_TESTING", "1")
+    monkeypatch.setenv("XSWEEP_FAILPOINT", "start:evaluate:t2:raise")
+    done = xsweep(tmp_path, "run", str(file), mirror=mirror)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "4 of 8 cells scored" in done.stdout
+    assert "broken on purpose" in done.stderr
+    holes = tables(tmp_path)["holes.csv"].decode()
+    assert holes.count("broken on purpose") == 4
+    assert "broken on purpose" in (tmp_path / "runs" / "reports" / "tiny" / "report.html").read_text()
+
+    monkeypatch.delenv("XSWEEP_FAILPOINT")
+    again = xsweep(tmp_path, "run", str(file), mirror=mirror)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "; 4 stages ran now" in again.stdout, "only what failed is tried again"
+    assert tables(tmp_path) == tables(finished[0])
 
 
 def test_ctrl_c_is_resumable(mirror: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ _HOMES = {
     "estimate": "xsweep.plan.cost",
     "load_sweep": "xsweep.spec.load",
 }
-__all__ = ["__version__", "build_plan", "estimate", "load_sweep"]  # noqa: F822  resolved on first use, see __getattr__
+__all__ = ["__version__", "build_plan", "estimate", "load_sweep"]
 
 
 def __getattr__(name: str) -> Any:

@@ -43,18 +43,25 @@ DEFAULT_STORE = Path("runs")
 
 def main() -> None:
     """Entry point of the ``xsweep`` command: users' mistakes become one plain line and an exit code."""
+    code = _run_app()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # a thread of Ray's that outlives the run must not choose the exit code
+
+
+def _run_app() -> int:
     try:
-        sys.exit(app(standalone_mode=False) or errors.COMPLETE)
+        return int(app(standalone_mode=False) or errors.COMPLETE)
     except errors.XsweepError as error:
         typer.echo(str(error), err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("stopped at once; run the same command again to go on.", err=True)
-        sys.exit(errors.CtrlC.exit_code)
+        return errors.CtrlC.exit_code
     except Exception as error:
         if getattr(error, "exit_code", None) == 2 and hasattr(error, "format_message"):  # click's usage errors
             typer.echo(f"{error.format_message()}\nTry `xsweep --help`.", err=True)
-            sys.exit(2)
+            return 2
         raise
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,3 +21,5 @@ def cluster() -> Iterator[Cluster]:
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
         with Cluster(cpus=6) as started:
             yield started
+        if started.kept:  # some tests make workers die, which leaves the logs
+            shutil.rmtree(started.kept.parents[1])

@@ -48,6 +48,10 @@ def run(job: Job, context: Path, world: Any, on_step: None) -> list[dict[str, An
         value = torch.tensor([float(world.rank + stage.seed)])
         dist.all_reduce(value)
         return [{"key": job.key, "status": "ok", "score": value.item()}]
+    elif verb == "meet":
+        (context / f"met-{stage.seed}").touch()
+        while not (context / f"met-{stage.seed ^ 1}").exists():
+            time.sleep(0.02)
     elif verb == "diverge":
         return [{"key": job.key, "status": "diverged", "score": None, "reason": "loss is not finite"}]
     if seconds:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,7 @@ def test_nothing_is_left_of_ray(how: str, tmp_path: Path) -> None:
         assert "of Ray" in told["said"]
         assert told["private"] in told["said"]
         assert told["kept"]
+        shutil.rmtree(told["private"])
         assert told["end"] < 90
 
 

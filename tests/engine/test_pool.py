@@ -19,7 +19,8 @@ from xsweep.plan.stage import Job
 from xsweep.spec.sweep import Layout
 
 pytestmark = pytest.mark.ray
-LIMIT = 240.0
+LIMIT = 500.0
+"""Seconds before a hang is called one; far more than anything takes."""
 
 
 @pytest.fixture(scope="module")
@@ -79,14 +80,10 @@ def test_what_raises_or_diverges_is_recorded_and_the_rest_goes_on(pool: GroupPoo
 
 
 def test_two_groups_work_at_once(pool: GroupPool) -> None:
-    for seed in range(0, 60, 2):  # until the second group is up too
-        both = [pool.submit(stubs.job("wait:0.5", seed + n)) for n in (0, 1)]
-        if {get(future)["group"] for future in both} == {0, 1}:
-            break
-    jobs = [stubs.job("wait:1.5", seed) for seed in (2, 3)]
-    start = time.monotonic()
-    assert {get(future)["group"] for future in [pool.submit(job) for job in jobs]} == {0, 1}
-    assert time.monotonic() - start < 2.9  # one after the other would take 3
+    """Each of the two jobs ends only once the other has started."""
+    futures = [pool.submit(stubs.job("meet", seed)) for seed in (2, 3)]
+    assert {get(future)["group"] for future in futures} == {0, 1}
+    assert [get(future)["status"] for future in futures] == ["ok", "ok"]
 
 
 def test_killed_worker_is_replaced_and_its_job_run_again(pool: GroupPool, folder: Path) -> None:

@@ -11,7 +11,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -44,6 +44,7 @@ _LOCAL_SETTINGS = {
 }
 _TRAVELLING = ("XSWEEP_", "HF_")
 _SHUTDOWN_SECONDS = 30.0
+_THREAD_SECONDS = 10.0
 _LONGEST_FOLDER = 40
 """Ray puts Unix sockets some 60 characters below its folder, and a socket's path ends at 107 bytes."""
 
@@ -68,6 +69,7 @@ class Cluster:
         self._scratch = scratch
         self._folder: Path | None = None
         self._ray_processes: list[Any] = []
+        self._threads: list[threading.Thread] = []
         self._stack = ExitStack()
 
     def __enter__(self) -> Cluster:
@@ -98,6 +100,13 @@ class Cluster:
 
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         return resources
+
+    def thread(self, body: Callable[..., None], *arguments: Any) -> threading.Thread:
+        """Start a thread that calls Ray. The cluster's end waits for it a while: see ``_stop``."""
+        thread = threading.Thread(target=body, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        return thread
 
     def failure(self) -> str | None:
         """Which of a local cluster's own processes has ended, in words; None while all run."""
@@ -171,10 +180,15 @@ class Cluster:
         import ray
 
         left = _with_descendants(self._ray_processes)
-        with _kept_signal_handlers():
-            worker = threading.Thread(target=_quietly, args=(ray.shutdown,), daemon=True)
-            worker.start()
-            worker.join(_SHUTDOWN_SECONDS)  # without its raylet, Ray may wait for ever
+        end = time.monotonic() + _THREAD_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        # Ray ends the whole process, with status 1, when a thread calls it after its shutdown.
+        if not any(thread.is_alive() for thread in self._threads):
+            with _kept_signal_handlers():
+                worker = threading.Thread(target=_quietly, args=(ray.shutdown,), daemon=True)
+                worker.start()
+                worker.join(_SHUTDOWN_SECONDS)  # without its raylet, Ray may wait for ever
         if self.local:
             _end(left + _processes_naming(self._private_folder))
         self._ray_processes = []

@@ -50,7 +50,7 @@ class GroupPool:
         self.problem: EnvironmentProblem | None = None
         self.name = f"mailbox-{uuid.uuid4().hex[:8]}"
         """Of the mailbox actor, for `ray.get_actor` in clients on the cluster."""
-        self._cluster = cluster
+        self.cluster = cluster
         self._layout = layout
         self._config = {"runner": runner, "context": context, "cpus": layout.cpus}
         self._patience = patience
@@ -65,9 +65,7 @@ class GroupPool:
         self.handle: Any = actor.remote(self.groups)
         targets: list[tuple[Any, ...]] = [(self._run_group, number) for number in range(self.groups)]
         for target, *arguments in [*targets, (self._watch,)]:
-            thread = threading.Thread(target=target, args=tuple(arguments), daemon=True)
-            thread.start()
-            self._threads.append(thread)
+            self._threads.append(self.cluster.thread(target, *arguments))
         return self
 
     def __exit__(
@@ -113,16 +111,16 @@ class GroupPool:
         end = time.monotonic() + _CLOSE_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
-        shutil.rmtree(self._cluster.scratch / self.name, ignore_errors=True)
+        shutil.rmtree(self.cluster.scratch / self.name, ignore_errors=True)
 
     def _count(self) -> int:
         """How many groups to start."""
-        one, there = self._needed(), self._cluster.resources
+        one, there = self._needed(), self.cluster.resources
         fit = min(int(there.get(name, 0.0) // amount) for name, amount in one.items())
-        if self._cluster.local and fit < 1:
+        if self.cluster.local and fit < 1:
             raise EnvironmentProblem(f"no worker group fits: {self._needs_and_has()}")
         if self._layout.groups is not None:
-            return min(self._layout.groups, fit) if self._cluster.local else self._layout.groups
+            return min(self._layout.groups, fit) if self.cluster.local else self._layout.groups
         return max(fit, 1)
 
     def _needed(self) -> dict[str, float]:
@@ -130,7 +128,7 @@ class GroupPool:
         return {name: amount for name, amount in need.items() if amount}
 
     def _needs_and_has(self) -> str:
-        there = self._cluster.resources
+        there = self.cluster.resources
         return "one needs {}, the cluster has {}".format(
             " and ".join(f"{amount:g} {name}s" for name, amount in self._needed().items()),
             " and ".join(f"{there.get(name, 0.0):g} {name}s" for name in self._needed()),
@@ -153,7 +151,7 @@ class GroupPool:
                 ),
                 run_config=RunConfig(
                     name=f"group-{number}",
-                    storage_path=str(self._cluster.scratch / self.name),
+                    storage_path=str(self.cluster.scratch / self.name),
                     failure_config=FailureConfig(max_failures=-1),  # the mailbox counts, per job
                 ),
             ).fit()
@@ -187,7 +185,7 @@ class GroupPool:
         answer = self.handle.news.remote(seen).future()
         end = time.monotonic() + _SILENCE_SECONDS
         while not wait([answer], timeout=0.5).done:
-            failure = self._cluster.failure()
+            failure = self.cluster.failure()
             if failure or time.monotonic() > end:
                 raise EnvironmentProblem(failure or f"silence for {_SILENCE_SECONDS:.0f} s")
         news: tuple[list[tuple[str, Result]], int] = answer.result()
@@ -198,14 +196,14 @@ class GroupPool:
             self._give_up(result["reason"])
             return
         if result["error"] == WORKER_DIED:
-            self._cluster.keep()
+            self.cluster.keep()
         with self._lock:
             future = self._futures.setdefault(key, Future())
         _resolve(future, result)
 
     def _give_up(self, reason: str) -> None:
         if self.problem is None:
-            self.problem = EnvironmentProblem(f"{reason}; Ray's logs: {self._cluster.keep()}")
+            self.problem = EnvironmentProblem(f"{reason}; Ray's logs: {self.cluster.keep()}")
         with self._lock:
             futures = list(self._futures.values())
         for future in futures:

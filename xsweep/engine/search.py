@@ -152,7 +152,7 @@ def run_level(
         return
     events: queue.SimpleQueue[tuple[Study, Trial]] = queue.SimpleQueue()
     multiplexer = _Multiplexer(boards, pool, job_for, lambda study, trial: events.put((study, trial)))
-    run = _TuneRun(multiplexer, pool.groups, scratch)
+    run = _TuneRun(multiplexer, pool, scratch)
     try:
         _drain(run, pool, events, on_trial, stop)
     except BaseException:
@@ -194,14 +194,13 @@ def _drain(
 class _TuneRun:
     """Tune at work in a thread of its own, so that signals and a dead cluster reach the caller."""
 
-    def __init__(self, multiplexer: _Multiplexer, groups: int, scratch: Path) -> None:
+    def __init__(self, multiplexer: _Multiplexer, pool: GroupPool, scratch: Path) -> None:
         self.multiplexer = multiplexer
         self.error: EnvironmentProblem | None = None
-        self._groups = groups
+        self._groups = pool.groups
         self._scratch = scratch
         self._name = f"level-{uuid.uuid4().hex[:8]}"
-        self._thread = threading.Thread(target=self._fit, daemon=True)
-        self._thread.start()
+        self._thread = pool.cluster.thread(self._fit)
 
     def alive(self) -> bool:
         """Whether Tune has not ended."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import threading
 import time
 import traceback
 import uuid
@@ -134,8 +135,15 @@ class Mailbox:
             self._settle_all(ended(LOST, reason))
         self._wake()
 
+    async def over(self) -> bool:
+        """Whether the pool is closed or lost; answers when it is, and else after a while."""
+        end = time.monotonic() + _TICK_SECONDS
+        while not self._over and await self._changed(end):
+            pass
+        return self._over is not None
+
     async def close(self, reason: str) -> None:
-        """End all groups after what they are doing; whatever has no result yet is aborted."""
+        """End all groups after the step they are at; whatever has no result yet is aborted."""
         self._settle_all(ended("aborted", reason))
 
     def _entry(self, key: str) -> _Entry:
@@ -188,6 +196,7 @@ def loop(config: dict[str, Any]) -> None:
     life = uuid.uuid4().hex
     if world.rank == 0:
         ray.get(mailbox.hello.remote(group, life))
+    on_step = _ends_when_over(mailbox) if world.size == 1 else None
     done: tuple[str, Result] | None = None
     while True:
         task = share(partial(_take, mailbox, group, life, done))
@@ -197,7 +206,7 @@ def loop(config: dict[str, Any]) -> None:
         if task is False:
             return
         key, job = task
-        result, failure = _run(runner, job, config["context"], world)
+        result, failure = _run(runner, job, config["context"], world, on_step)
         if failure is not None and world.size > 1:
             if "another worker" in str(failure):
                 time.sleep(1.0)  # World.together: let that worker's own words come first
@@ -210,6 +219,32 @@ def _take(mailbox: Any, group: int, life: str, done: tuple[str, Result] | None) 
     import ray
 
     return ray.get(mailbox.take.remote(group, life, done))
+
+
+class _OverError(Exception):
+    """The pool was closed while a job ran."""
+
+
+def _ends_when_over(mailbox: Any) -> Callable[[Any], None]:
+    """A callback for every step that raises once the pool is closed, so that its end need not cut the group.
+
+    Only for a worker alone: several would have to raise at the same step.
+    """
+    import ray
+
+    over = threading.Event()
+
+    def listen() -> None:
+        while not ray.get(mailbox.over.remote()):
+            pass
+        over.set()
+
+    def on_step(_: Any) -> None:
+        if over.is_set():
+            raise _OverError
+
+    threading.Thread(target=listen, name="listener", daemon=True).start()
+    return on_step
 
 
 def describe(error: BaseException) -> str:
@@ -244,11 +279,11 @@ def _prepare(config: dict[str, Any]) -> tuple[Callable[..., Any], Any, Callable[
 
 
 def _run(
-    runner: Callable[..., Any], job: Job, context: Any, world: Any
+    runner: Callable[..., Any], job: Job, context: Any, world: Any, on_step: Callable[[Any], None] | None
 ) -> tuple[Result, None] | tuple[Result, Exception]:
     start = time.perf_counter()
     try:
-        outcomes = runner(job, context, world, on_step=None)
+        outcomes = runner(job, context, world, on_step=on_step)
     except Exception as error:
         seconds = time.perf_counter() - start
         return ended("failed", describe(error), error=type(error).__name__, seconds=seconds), error

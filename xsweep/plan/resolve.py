@@ -53,9 +53,18 @@ class Resolver:
             }
         )
         return Study(
-            address, cell.label, "target" if cell.target else "intermediate", cell.model, cell.arm, cell.target, space, search.sampler, search.seed,
-            search.batch, level=int(bool(cell.target) and cell.arm != BASELINE),
-        )  # fmt: skip
+            address=address,
+            label=cell.label,
+            kind="target" if cell.target else "intermediate",
+            model=cell.model,
+            arm=cell.arm,
+            target=cell.target,
+            space=space,
+            sampler=search.sampler,
+            seed=search.seed,
+            batch=search.batch,
+            level=int(bool(cell.target) and cell.arm != BASELINE),
+        )
 
     def cell(self, study: Study) -> Cell:
         """The search cell that a study belongs to."""

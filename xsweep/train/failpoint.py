@@ -1,4 +1,4 @@
-"""A way for tests to kill a worker at an exact step; inert unless ``XSWEEP_TESTING=1``."""
+"""Ways for tests to break a worker at an exact place; inert unless ``XSWEEP_TESTING=1``."""
 
 from __future__ import annotations
 
@@ -8,5 +8,15 @@ import signal
 
 def after_step(step: int) -> None:
     """Kill this process with SIGKILL when ``XSWEEP_FAILPOINT`` is ``step:<step>:kill9``."""
-    if os.environ.get("XSWEEP_TESTING") == "1" and os.environ.get("XSWEEP_FAILPOINT") == f"step:{step}:kill9":
+    if _armed(f"step:{step}:kill9"):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def at_start(kind: str, model: str) -> None:
+    """Raise when ``XSWEEP_FAILPOINT`` is ``start:<stage kind>:<model name>:raise``."""
+    if _armed(f"start:{kind}:{model}:raise"):
+        raise RuntimeError("broken on purpose, by XSWEEP_FAILPOINT")
+
+
+def _armed(point: str) -> bool:
+    return os.environ.get("XSWEEP_TESTING") == "1" and os.environ.get("XSWEEP_FAILPOINT") == point

@@ -21,6 +21,7 @@ from xsweep.tasks.formats import FORMATS
 from xsweep.tasks.source import Sources
 from xsweep.train.checkpoint import Checkpoints, newest
 from xsweep.train.data import Reader
+from xsweep.train.failpoint import at_start
 from xsweep.train.live import Live, live
 from xsweep.train.loop import DivergenceError, Loop, Progress
 from xsweep.train.predict import Setting
@@ -117,6 +118,7 @@ class _Runner:
         return summary(stage, outcome.status, outcome.reason, outcome.metrics)
 
     def _outcome(self, stage: Stage) -> Outcome:
+        at_start(stage.kind, stage.model.name)
         if stage.parent is not None and self._status(stage.parent) not in TRAINED:
             return Outcome("diverged", f"its parent {stage.parent} {self._status(stage.parent)}")
         with self._world.together():

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xsweep.tasks.world.grammar import Clause, Thing, question, span, statement, text
@@ -48,6 +48,7 @@ def test_question_order_is_as_declared() -> None:
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
+@settings(max_examples=40, deadline=None)
 @given(frame=CLAUSES)
 def test_every_language_says_the_same_words_of_a_frame(code: str, frame: Clause) -> None:
     said = english(code, [token.form for token in statement(code, frame)])
@@ -55,6 +56,7 @@ def test_every_language_says_the_same_words_of_a_frame(code: str, frame: Clause)
 
 
 @pytest.mark.parametrize("code", LANGUAGES)
+@settings(max_examples=40, deadline=None)
 @given(frame=CLAUSES)
 def test_an_objects_span_is_its_words_at_their_place(code: str, frame: Clause) -> None:
     tokens = statement(code, frame)
