@@ -132,7 +132,7 @@ def test_print_follows_contents_and_names_alone(folder: Path, tmp_path: Path) ->
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
         before = model_print(other, sources)
         data = (copied / name).read_bytes()
-        (copied / name).write_bytes(data.replace(b"bert", b"mt5") if name == "config.json" else data + b" ")
+        (copied / name).write_bytes(data.replace(b"bert", b"roberta") if name == "config.json" else data + b" ")
         assert cached_model_print(other, sources) is None
         assert model_print(other, sources) != before
     assert model_print(model, sources) == first

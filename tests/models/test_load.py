@@ -8,7 +8,8 @@ from safetensors.torch import load_file, save_file
 
 from tests.train.small import write_model
 from xsweep.errors import EnvironmentProblem
-from xsweep.models.load import ENCODERS, head_settings, layers, load_encoder, load_tokenizer, width, word_table
+from xsweep.models.folder import MODEL_TYPES, check_model_folder
+from xsweep.models.load import head_settings, layers, load_encoder, load_tokenizer, width, word_table
 
 OWN = {
     "eurobert": {"num_key_value_heads": 2},
@@ -16,7 +17,7 @@ OWN = {
 }
 
 
-@pytest.mark.parametrize("kind", ENCODERS)
+@pytest.mark.parametrize("kind", MODEL_TYPES)
 def test_every_known_type_loads_without_pooler(kind: str, tmp_path: Path) -> None:
     encoder = load_encoder(write_model(tmp_path, kind, **OWN.get(kind, {})), None)
     assert len(layers(encoder)) == 2
@@ -59,7 +60,7 @@ def test_other_types_are_refused(tmp_path: Path) -> None:
     config = folder / "config.json"
     config.write_text(config.read_text().replace('"model_type": "bert"', '"model_type": "gpt2"'))
     with pytest.raises(EnvironmentProblem, match="gpt2"):
-        load_encoder(folder, None)
+        check_model_folder(folder)
 
 
 def test_tokenizer_is_fast(tmp_path: Path) -> None:

@@ -12,9 +12,6 @@ from torch import nn
 
 from xsweep.errors import EnvironmentProblem
 
-ENCODERS = ("bert", "eurobert", "modernbert", "roberta", "xlm-roberta", "xlm-roberta-xl")
-"""``model_type`` of the encoders that heads, sharding and freezing are tested with."""
-
 _DROPOUTS = (
     "hidden_dropout_prob",
     "attention_probs_dropout_prob",
@@ -28,15 +25,12 @@ _DROPOUTS = (
 def load_encoder(folder: Path, dropout: float | None) -> nn.Module:
     """The encoder in fp32 on the CPU, without a pooler; ``dropout`` overrides the folder's own.
 
-    Raises ``EnvironmentProblem`` for a model type that is not known here, or weights that are not whole.
+    ``check_model_folder`` comes before. Raises ``EnvironmentProblem`` for weights that are not whole.
     """
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     # What is wrong with the weights is raised below.
     transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    if config.model_type not in ENCODERS:
-        known = ", ".join(ENCODERS)
-        raise EnvironmentProblem(f"{folder}: the model type {config.model_type!r} is not supported (known: {known})")
     if dropout is not None:
         for name in _DROPOUTS:
             if hasattr(config, name):
