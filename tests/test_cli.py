@@ -1,0 +1,91 @@
+"""The command line without Ray: what a user's mistakes get, and that nothing is left on disk by them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.tiny import SWEEP, sweep_file, universe
+
+
+@pytest.fixture(scope="module")
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return universe(tmp_path_factory.mktemp("universe"))
+
+
+def xsweep(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "XSWEEP_CACHE": str(folder / "cache"), "HOME": str(folder)}
+    call = [sys.executable, "-m", "xsweep.cli", *words]
+    return subprocess.run(call, capture_output=True, text=True, env=environment, cwd=folder, timeout=120, check=False)
+
+
+def test_a_wrong_file_says_everything_at_once_and_leaves_nothing(tmp_path: Path) -> None:
+    text = SWEEP.replace("epochs: 1}", "epochs: 0}").replace("[none, {name: nli", "[none, {nam: nli")
+    file = sweep_file(tmp_path, text)
+    for verb in ("check", "plan", "run"):
+        done = xsweep(tmp_path, verb, str(file))
+        assert done.returncode == 2
+        lines = done.stderr.splitlines()
+        assert len(lines) >= 2
+        assert all(line.startswith(f"{file}:") for line in lines), done.stderr
+        assert "did you mean 'name'" in done.stderr or "did you mean name" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.yaml"]
+
+
+def test_wrong_data_stops_before_anything_runs(tmp_path: Path, mirror: Path) -> None:
+    text = SWEEP.replace("languages: [en, de]\n    max", "languages: [en, de, fr]\n    max")
+    file = sweep_file(tmp_path, text.replace("languages: [en, de]}]", "languages: [en, de, fr]}]"))
+    done = xsweep(tmp_path, "run", str(file), "--mirror", str(mirror), "--store", str(tmp_path / "runs"))
+    assert done.returncode == 3
+    assert "org/pairs" in done.stderr
+    assert "'fr'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_model_that_is_not_there(tmp_path: Path, mirror: Path) -> None:
+    file = sweep_file(tmp_path, SWEEP.replace("org/tiny-2", "org/tiny-9"))
+    done = xsweep(tmp_path, "check", str(file), "--data", "--mirror", str(mirror))
+    assert done.returncode == 5
+    assert "org--tiny-9" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["check", "nowhere.yaml"], "nowhere.yaml"),
+        (["chek", "x.yaml"], "chek"),
+        (["run"], "SWEEP"),
+        (["plan", "tiny.yaml", "--mirror", "nowhere"], "nowhere"),
+    ],
+)
+def test_usage_mistakes_are_exit_2_in_plain_words(tmp_path: Path, words: list[str], said: str) -> None:
+    sweep_file(tmp_path)
+    done = xsweep(tmp_path, *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_plan_knows_what_is_done_only_once_the_data_is_checked(tmp_path: Path, mirror: Path) -> None:
+    file = sweep_file(tmp_path)
+    words = [str(file), "--mirror", str(mirror)]
+    before = json.loads(xsweep(tmp_path, "plan", *words, "--json").stdout)
+    assert before["verified"] is False
+    assert xsweep(tmp_path, "check", *words, "--data").returncode == 0
+    after = json.loads(xsweep(tmp_path, "plan", *words, "--json").stdout)
+    assert after["verified"] is True
+    assert {line["stage"]: line["runs"] for line in after["lines"]}["target"] == 8
+    assert {line["done"] for line in after["lines"]} == {0}
+
+
+def test_catalogues_are_lists_for_scripts(tmp_path: Path) -> None:
+    tasks = json.loads(xsweep(tmp_path, "tasks", "--json").stdout)
+    assert {"snli", "anli", "mnli", "squad_v1", "xnli", "xquad"} <= {task["name"] for task in tasks}
+    models = json.loads(xsweep(tmp_path, "models", "--json").stdout)
+    assert {"xlmr-base", "xlmr-large"} <= {model["name"] for model in models}
