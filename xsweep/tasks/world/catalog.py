@@ -34,8 +34,8 @@ TASKS: Mapping[str, Task] = MappingProxyType(
     {
         task.name: task
         for task in (
-            _task("world_nli", "pair", 3000, 15),
-            _task("world_qa", "span", 3000, 19),
+            _task("world_nli", "pair", 1500, 15),
+            _task("world_qa", "span", 1500, 19),
             _task("world_nli_small", "pair", 120, 15),
             _task("world_qa_small", "span", 120, 19),
         )

@@ -82,7 +82,7 @@ _SPAN = {
     "answers": {"text": _list(_STRING), "answer_start": _list(_value("int32"))},
 }
 _TAGGED = {"id": _STRING, "tokens": _list(_STRING), "tags": _list(_names(grammar.TAGS))}
-_LARGE = {"train": 3000, "validation": 200, "test": 300}
+_LARGE = {"train": 1500, "validation": 200, "test": 300}
 _SMALL = {"train": 120, "validation": 200, "test": 300}
 _TEXT = {"train": 2000, "validation": 200, "test": 200}
 
