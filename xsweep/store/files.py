@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from xsweep.errors import EnvironmentProblem
 
@@ -37,8 +37,9 @@ def guarded(path: Path) -> Iterator[None]:
 def write_atomic(path: Path, data: bytes) -> None:
     """Write ``data`` so that a reader, or a reader after a crash, sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as handle:
-        temporary = Path(handle.name)
+    # Not `tempfile`, whose files are for their owner alone: results are shared by a team.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    with temporary.open("xb") as handle:
         try:
             handle.write(data)
             handle.flush()
