@@ -101,6 +101,4 @@ def test_hub_and_mirror_give_equal_fingerprints_and_an_equal_cell(
     assert [outcome["status"] for outcome in mirrored["outcomes"]][-1] == "ok"
     assert fetched["outcomes"] == mirrored["outcomes"]
     assert fetched["results"] == mirrored["results"]
-    assert len(mirrored["results"]) == 2 + 5, (
-        "development predictions of two stages, test predictions in five languages"
-    )
+    assert len(mirrored["results"]) == 3 + 2 + 5, "metrics of three stages, dev predictions of two, test in 5 languages"
