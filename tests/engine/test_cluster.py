@@ -53,7 +53,7 @@ print(json.dumps({
 """
 
 
-@pytest.mark.parametrize("how", ["plain", "raylet"])
+@pytest.mark.parametrize("how", ["plain"])
 def test_nothing_is_left_of_ray(how: str, tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
     done = subprocess.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import logging
 import os
@@ -44,7 +45,7 @@ _LOCAL_SETTINGS = {
 }
 _TRAVELLING = ("XSWEEP_", "HF_")
 _SHUTDOWN_SECONDS = 30.0
-_THREAD_SECONDS = 10.0
+_THREAD_SECONDS = 5.0
 _LONGEST_FOLDER = 40
 """Ray puts Unix sockets some 60 characters below its folder, and a socket's path ends at 107 bytes."""
 
@@ -180,18 +181,29 @@ class Cluster:
         import ray
 
         left = _with_descendants(self._ray_processes)
-        end = time.monotonic() + _THREAD_SECONDS
-        for thread in self._threads:
-            thread.join(max(0.0, end - time.monotonic()))
-        # Ray ends the whole process, with status 1, when a thread calls it after its shutdown.
-        if not any(thread.is_alive() for thread in self._threads):
+        if not self._quiet() and self.local:
+            _kill_workers(left)  # what waits for them fails, and so ends
+        if self._quiet():
             with _kept_signal_handlers():
                 worker = threading.Thread(target=_quietly, args=(ray.shutdown,), daemon=True)
                 worker.start()
                 worker.join(_SHUTDOWN_SECONDS)  # without its raylet, Ray may wait for ever
+        else:
+            atexit.unregister(ray.shutdown)
         if self.local:
             _end(left + _processes_naming(self._private_folder))
         self._ray_processes = []
+
+    def _quiet(self) -> bool:
+        """Whether no thread calls Ray any more, waiting a while for those that still do.
+
+        Ray ends the whole process, with status 1, when a thread calls it after its shutdown; so while one
+        may, Ray's processes are ended instead, and Ray is not shut down at the interpreter's end either.
+        """
+        end = time.monotonic() + _THREAD_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _remove_folder(self) -> None:
         if self.kept is None and self._folder is not None:
@@ -266,6 +278,17 @@ def _processes_naming(folder: Path) -> list[Any]:
             if process.pid != os.getpid() and any(str(folder) in word for word in process.cmdline()):
                 found.append(process)
     return found
+
+
+def _kill_workers(processes: list[Any]) -> None:
+    """End what runs actors and tasks; the node's own processes and agents stay, so that Ray can be shut down."""
+    import psutil
+
+    for process in processes:
+        with suppress(psutil.Error):
+            title = " ".join(process.cmdline()[:1])
+            if title.startswith("ray::") and "Agent" not in title:
+                process.kill()
 
 
 def _end(processes: list[Any]) -> None:
