@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
 import logging
 import os
@@ -183,13 +182,11 @@ class Cluster:
         left = _with_descendants(self._ray_processes)
         if not self._quiet() and self.local:
             _kill_workers(left)  # what waits for them fails, and so ends
-        if self._quiet():
-            with _kept_signal_handlers():
-                worker = threading.Thread(target=_quietly, args=(ray.shutdown,), daemon=True)
-                worker.start()
-                worker.join(_SHUTDOWN_SECONDS)  # without its raylet, Ray may wait for ever
-        else:
-            atexit.unregister(ray.shutdown)
+            self._quiet()
+        with _kept_signal_handlers():
+            worker = threading.Thread(target=_quietly, args=(ray.shutdown,), daemon=True)
+            worker.start()
+            worker.join(_SHUTDOWN_SECONDS)  # without its raylet, Ray may wait for ever
         if self.local:
             _end(left + _processes_naming(self._private_folder))
         self._ray_processes = []
@@ -197,8 +194,7 @@ class Cluster:
     def _quiet(self) -> bool:
         """Whether no thread calls Ray any more, waiting a while for those that still do.
 
-        Ray ends the whole process, with status 1, when a thread calls it after its shutdown; so while one
-        may, Ray's processes are ended instead, and Ray is not shut down at the interpreter's end either.
+        Ray ends the whole process, with status 1, when a thread calls it after its shutdown.
         """
         end = time.monotonic() + _THREAD_SECONDS
         for thread in self._threads:
