@@ -44,7 +44,18 @@ class Span:
     """Start (in code points of the context) and text of each answer; the first one is trained on."""
 
 
-Example: TypeAlias = Pair | Span
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Running text."""
+
+    id: int
+    uid: str
+    group: str
+    """Digest of the text: copies fall into one fold."""
+    text: str
+
+
+Example: TypeAlias = Pair | Span | Text
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 Part = Literal["train", "selection", "test"]
 """The three roles of rows: trained on, chosen by (English only), scored."""
 
-Family = Literal["nli", "qa", "paraphrase", "completion", "commonsense", "tagging", "mixture", "control"]
+Family = Literal["nli", "qa", "paraphrase", "completion", "commonsense", "tagging", "text", "mixture", "control"]
 
 
 class Declared(BaseModel):
@@ -44,7 +44,7 @@ class Task(Declared):
 
     name: str
     family: Family
-    format: Literal["pair", "span"]
+    format: Literal["pair", "span", "text"]
     labels: tuple[str, ...] = ()
     """Label names in the order of the head's outputs; empty for spans."""
     metric: Literal["accuracy", "f1"]

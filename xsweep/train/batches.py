@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xsweep.tasks.features import Features, IntArray
+from xsweep.tasks.features import NO_LABEL, Features, IntArray
 from xsweep.train.seeds import derive
 from xsweep.train.world import World
 
@@ -45,6 +45,8 @@ class Batch:
     types: Tensor | None
     targets: Tensor
     allowed: Tensor | None
+    labels: Tensor | None
+    """(rows, width in tokens) labels of tokens, ``NO_LABEL`` on padding too; None where rows are labelled."""
 
 
 def epoch_batches(rows: int, size: int, seed: int, epoch: int) -> list[Rows]:
@@ -107,6 +109,7 @@ def collate(features: Features, rows: Rows, pad: int, device: torch.device) -> B
         types=None if features.type_ids is None else ragged(features.type_ids, 0),
         targets=_tensor(features.targets[rows], device),
         allowed=None if features.allowed is None else _tensor(features.allowed[rows], device),
+        labels=None if features.labels is None else ragged(features.labels, NO_LABEL),
     )
 
 
@@ -125,6 +128,8 @@ def concat(parts: Sequence[Features]) -> Features:
         allowed=_concat([part.allowed for part in parts]),
         chars=_concat([part.chars for part in parts]),
         type_ids=_concat([part.type_ids for part in parts]),
+        labels=_concat([part.labels for part in parts]),
+        noise=parts[0].noise,
         truncated=sum(part.truncated for part in parts),
     )
 

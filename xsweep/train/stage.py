@@ -13,7 +13,7 @@ import torch
 from xsweep.errors import EnvironmentProblem, UsageError
 from xsweep.models.folder import count_params, model_folder, model_print
 from xsweep.models.heads import Network, make_head
-from xsweep.models.load import head_settings, width
+from xsweep.models.load import head_settings, word_table
 from xsweep.plan.stage import Job, Stage
 from xsweep.spec.sweep import Layout
 from xsweep.store.store import Store
@@ -173,7 +173,7 @@ class _Runner:
         dropout, std = head_settings(base.encoder)
         head = make_head(
             task.format,
-            width(base.encoder),
+            word_table(base.encoder),
             FORMATS[task.format].outputs(task),
             dropout=dropout,
             pooling=stage.model.pooling,
