@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from xsweep.tasks.task import Data, Task
+from xsweep.tasks.world.catalog import TASKS as WORLD_TASKS
 
 NLI = ("entailment", "neutral", "contradiction")
 ENGLISH_XQUAD = Data(dataset="google/xquad", config="xquad.en", split="validation")
@@ -107,7 +108,7 @@ _TASKS = (
     ),
 )
 
-CATALOG: Mapping[str, Task] = {task.name: task for task in _TASKS}
+CATALOG: Mapping[str, Task] = {task.name: task for task in (*_TASKS, *WORLD_TASKS.values())}
 
 _HOLDS: Mapping[tuple[str, str, str], tuple[str, ...]] = {
     ("facebook/xnli", "*", "train"): ("nyu-mll/multi_nli",),
