@@ -122,9 +122,7 @@ def _weights(width: int) -> dict[str, NDArray[np.float32]]:
     return weights
 
 
-def _values(
-    name: str, shape: tuple[int, ...], deviation: float, random: np.random.Generator
-) -> NDArray[np.float32]:
+def _values(name: str, shape: tuple[int, ...], deviation: float, random: np.random.Generator) -> NDArray[np.float32]:
     if len(shape) > 1:
         return random.normal(0.0, deviation, shape).astype(np.float32)
     return np.full(shape, float(name.endswith("LayerNorm.weight")), dtype=np.float32)
