@@ -1,4 +1,4 @@
-"""A run as it is watched: plain lines in a file or a pipe; in a terminal also what runs now and how long it may take."""
+"""A run as it is watched: plain lines in a pipe; in a terminal also what runs now and how long the rest may take."""
 
 from __future__ import annotations
 

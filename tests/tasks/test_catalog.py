@@ -18,7 +18,7 @@ def test_each_task_is_complete() -> None:
         assert entry.tokens
         assert entry.train
         assert entry.selection
-        assert FORMATS[entry.format].outputs(entry) == (3 if entry.format == "pair" else 2)
+        assert FORMATS[entry.format].outputs(entry) == {"pair": 3, "span": 2, "text": 1}[entry.format]
         assert bool(entry.languages) == (entry.test is not None)
         assert entry.stride < entry.max_length
         for data in (*entry.train, *entry.selection):

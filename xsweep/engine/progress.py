@@ -22,7 +22,7 @@ class Event:
     """Something that a watcher of the sweep wants to know."""
 
     what: str
-    """``phase``, ``study``, ``trial``, ``stage``, ``note``, or ``running``: the label then names all that runs just now."""
+    """``phase``, ``study``, ``trial``, ``stage``, ``note``, or ``running``: then the label names all that runs now."""
     label: str
     status: str = ""
     detail: str = ""

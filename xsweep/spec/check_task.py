@@ -42,6 +42,8 @@ def _head(value: Task, node: Node, found: Findings) -> None:
         if value.metric != "f1":
             found.add(node, "a span task is scored by f1", "metric")
         return
+    if value.format == "text":
+        return
     if len(value.labels) < 2 or len(set(value.labels)) < len(value.labels):
         found.add(node, "a pair task needs two labels or more, each once", "labels")
     if value.metric != "accuracy":
@@ -51,6 +53,7 @@ def _head(value: Task, node: Node, found: Findings) -> None:
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "pair": ("premise", "hypothesis", "label", "id"),
     "span": ("question", "context", "answers", "id"),
+    "text": ("text", "id"),
 }
 
 

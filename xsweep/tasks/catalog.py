@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from xsweep.tasks.task import Data, Task
 from xsweep.tasks.world.catalog import TASKS as WORLD_TASKS
+from xsweep.tasks.world.catalog import TEXT as WORLD_TEXT
 
 NLI = ("entailment", "neutral", "contradiction")
 ENGLISH_XQUAD = Data(dataset="google/xquad", config="xquad.en", split="validation")
@@ -108,7 +109,7 @@ _TASKS = (
     ),
 )
 
-CATALOG: Mapping[str, Task] = {task.name: task for task in (*_TASKS, *WORLD_TASKS.values())}
+CATALOG: Mapping[str, Task] = {task.name: task for task in (*_TASKS, *WORLD_TASKS.values(), WORLD_TEXT)}
 
 _HOLDS: Mapping[tuple[str, str, str], tuple[str, ...]] = {
     ("facebook/xnli", "*", "train"): ("nyu-mll/multi_nli",),
