@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xsweep.tasks.catalog import NLI
+from xsweep.tasks.catalog.nli import NLI
 from xsweep.tasks.source import Sources
 from xsweep.tasks.task import Data, Task
 
