@@ -29,10 +29,14 @@ class Data(Declared):
     split: str
     revision: str | None = None
     """Commit of the hub repository; a mirror folder has only one."""
-    columns: Mapping[str, str] = {}
-    """The format's own column name -> the data set's, where they differ."""
+    columns: Mapping[str, str | tuple[str, ...]] = {}
+    """The format's own column name -> the data set's, where they differ: ``outer.inner`` for a field of a struct,
+    and for ``choices`` a list of columns, one a choice."""
     labels: tuple[str, ...] = ()
-    """Names of integer labels in order, where the data set carries no names of its own."""
+    """Names of integer labels in order, where the data set carries no names of its own; for multiple choice
+    what the data set writes for the first, the second, ... choice."""
+    questions: Mapping[str, str] = {}
+    """Value of the column ``question`` -> what is asked, where the data set gives a code (multiple choice)."""
     folds: tuple[int, ...] = ()
     """Tenths (0 to 9) of the rows to keep, by a hash of the example's group; empty keeps all."""
     without: Data | None = None
@@ -44,9 +48,9 @@ class Task(Declared):
 
     name: str
     family: Family
-    format: Literal["pair", "span"]
+    format: Literal["pair", "span", "choice"]
     labels: tuple[str, ...] = ()
-    """Label names in the order of the head's outputs; empty for spans."""
+    """Label names in the order of the head's outputs; empty for spans and for multiple choice."""
     metric: Literal["accuracy", "f1"]
     train: tuple[Data, ...]
     selection: tuple[Data, ...]
