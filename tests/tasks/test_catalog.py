@@ -18,9 +18,10 @@ def test_each_task_is_complete() -> None:
         assert entry.tokens
         assert entry.train
         assert entry.selection
-        assert FORMATS[entry.format].outputs(entry) == (3 if entry.format == "pair" else 2)
+        assert FORMATS[entry.format].outputs(entry) == {"span": 2, "choice": 1}.get(entry.format, len(entry.labels))
         assert bool(entry.languages) == (entry.test is not None)
         assert entry.stride < entry.max_length
+        assert set(entry.elsewhere) <= set(entry.languages)
         for data in (*entry.train, *entry.selection):
             assert re.fullmatch(r"[\w-]+/[\w-]+", data.dataset)
             assert "{" not in data.config

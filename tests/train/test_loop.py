@@ -52,7 +52,15 @@ def plain(place: Place, stage: Stage) -> tuple[dict[str, Tensor], list[float]]:
     encoder = AutoModel.from_pretrained(folder, add_pooling_layer=False, attn_implementation="sdpa")
     for parameter in encoder.parameters():
         parameter.data = parameter.data.clone()
-    head = make_head("pair", 32, 2, dropout=0.0, pooling="first", std=0.1, seed=derive(stage.seed, "head", "pair"))
+    head = make_head(
+        "pair",
+        encoder.embeddings.word_embeddings.weight,
+        2,
+        dropout=0.0,
+        pooling="first",
+        std=0.1,
+        seed=derive(stage.seed, "head", "pair"),
+    )
     examples = load_split(task, "train", place.sources).examples
     features = FORMATS["pair"].encode(examples, task, AutoTokenizer.from_pretrained(folder))
     rows = [torch.from_numpy(features.ids[features.span(i)].astype(np.int64)) for i in range(len(features))]

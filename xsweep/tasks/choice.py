@@ -81,7 +81,7 @@ class ChoiceFormat:
             offsets=starts[sequences.offsets()],
             example=np.arange(len(examples), dtype=np.int32),
             targets=np.array([example.label for example in examples], dtype=np.int32),
-            starts=starts[:-1],
+            sequences=starts,
             type_ids=types.values() if typed else None,
             truncated=truncated,
         )

@@ -45,6 +45,17 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Text:
+    """Running text."""
+
+    id: int
+    uid: str
+    group: str
+    """Digest of the text: copies fall into one fold."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """A context, a question about it if there is one, and choices of which one is right."""
 
@@ -60,7 +71,20 @@ class Choice:
     """Position of the right choice."""
 
 
-Example: TypeAlias = Pair | Span | Choice
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """A sentence of words, each with a label."""
+
+    id: int
+    uid: str
+    group: str
+    """Digest of the words: copies fall into one fold."""
+    words: tuple[str, ...]
+    labels: tuple[int, ...]
+    """Index into the task's labels, for each word."""
+
+
+Example: TypeAlias = Pair | Span | Text | Choice | Tagged
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ import torch
 from xsweep.errors import EnvironmentProblem, UsageError
 from xsweep.models.folder import count_params, model_folder, model_print
 from xsweep.models.heads import Network, make_head
-from xsweep.models.load import head_settings, width
+from xsweep.models.load import head_settings, word_table
 from xsweep.plan.stage import Job, Stage
 from xsweep.spec.sweep import Layout
 from xsweep.store.store import Store
+from xsweep.tasks.features import Features
 from xsweep.tasks.formats import FORMATS
 from xsweep.tasks.source import Sources
 from xsweep.train.checkpoint import Checkpoints, newest
@@ -173,7 +174,7 @@ class _Runner:
         dropout, std = head_settings(base.encoder)
         head = make_head(
             task.format,
-            width(base.encoder),
+            word_table(base.encoder),
             FORMATS[task.format].outputs(task),
             dropout=dropout,
             pooling=stage.model.pooling,
@@ -225,7 +226,7 @@ class _Runner:
             "score": None if diverged or not self._world.first else development.points,
             "params": ready.params,
             "train_examples": len(train.examples),
-            "dropped": {**train.dropped, "truncated": train.features.truncated},
+            "dropped": {**train.dropped, **_cut(train.features)},
             "steps": loop.steps,
             "tokens": state.tokens,
         }
@@ -259,6 +260,11 @@ class _Runner:
         timings = {"load": load, "train": 0.0, "score": seconds, "tokens_per_second": tested.tokens / seconds}
         metrics = {"test": tested.metrics, "params": ready.params}
         return Outcome("ok", "", metrics, tested.results, timings=timings)
+
+
+def _cut(features: Features) -> dict[str, int]:
+    """What the features leave out of the texts."""
+    return {"truncated": features.truncated} | ({"unread": features.unread} if features.unread else {})
 
 
 def _shape(task: dict[str, Any]) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from xsweep.tasks.catalog import nli, qa
+from xsweep.tasks.catalog import choice, nli, qa, tagging
 from xsweep.tasks.task import Data, Task
 
-_TASKS = (*nli.TASKS, *qa.TASKS)
+_TASKS = (*nli.TASKS, *qa.TASKS, *choice.TASKS, *tagging.TASKS)
 
 CATALOG: Mapping[str, Task] = {task.name: task for task in _TASKS}
 
 _HOLDS: Mapping[tuple[str, str, str], tuple[str, ...]] = {
+    ("lighteval/siqa", "*", "*"): ("allenai/social_i_qa",),
     ("facebook/xnli", "*", "train"): ("nyu-mll/multi_nli",),
     ("nyu-mll/glue", "mnli", "*"): ("nyu-mll/multi_nli",),
     ("rajpurkar/squad_v2", "*", "*"): ("rajpurkar/squad",),
