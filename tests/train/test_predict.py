@@ -24,7 +24,7 @@ def test_batched_scores_are_those_of_single_rows(place: Place, form: str) -> Non
     encoder = load_encoder(folder, 0.5)
     head = make_head(form, word_table(encoder), 2, dropout=0.5, pooling="mean", std=0.5, seed=1)
     network = Network(encoder, head)
-    outputs = infer(network, features, 2, Setting(World(0, 1, torch.device("cpu")), 100, 1, "fp32"))
+    outputs = infer(network, features, 2, Setting(World(0, 1, torch.device("cpu")), 100, 1, "fp32", 32))
     network.eval()
     for row in range(len(features)):
         ids = torch.from_numpy(features.ids[features.span(row)].astype(np.int64))[None]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from functools import partial
@@ -108,10 +108,11 @@ class _Launch:
     def open(self) -> bool:
         """Whether anything is left to do."""
         searches = (cell for level in self.plan.levels for cell in level)
-        return any(self._undecided(cell) for cell in searches) or any(True for _ in self.resolver.ready())
+        return any(map(self._undecided, searches)) or any(True for _ in self.resolver.ready())
 
     def go(self, pool: GroupPool, scratch: Path, stop: Stop) -> None:
-        """Run the levels of studies, then the reporting stages."""
+        """Pretrain what has no weights yet, run the levels of studies, then the reporting stages."""
+        self._run_all(self.resolver.pretraining, pool, stop)
         for level in self.plan.levels:
             studies = [study for cell in level if (study := self._undecided(cell))]
             for study in studies:
@@ -123,7 +124,7 @@ class _Launch:
                 raise _stopped(stop)
             for study in studies:
                 self._decide(study)
-        self._report(pool, stop)
+        self._run_all(self.resolver.ready, pool, stop)
 
     def tidy(self) -> None:
         """Evict weights that the sweep does not keep."""
@@ -187,14 +188,14 @@ class _Launch:
         manifest = self.store.manifest(trial.key)
         return manifest.reason if manifest else trial.status
 
-    # ---- reporting stages ------------------------------------------------------------------------
+    # ---- stages outside studies ------------------------------------------------------------------
 
-    def _report(self, pool: GroupPool, stop: Stop) -> None:
+    def _run_all(self, ready: Callable[[], Iterator[tuple[str, Job]]], pool: GroupPool, stop: Stop) -> None:
         """Keep every ready job in the pool until nothing is left that may run."""
         flying: dict[Future[dict[str, Any]], tuple[str, Job]] = {}
         submitted: set[str] = set()
         while not stop.event.is_set():
-            for label, job in self.resolver.ready():
+            for label, job in ready():
                 if job.key not in submitted and not any(stage.key in self._failed_keys for stage in job.stages):
                     submitted.add(job.key)
                     flying[pool.submit(job)] = (label, job)

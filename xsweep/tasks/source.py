@@ -1,4 +1,4 @@
-"""Where data sets come from: mirror folders, or the Hugging Face hub.
+"""Where data sets come from: mirror folders, the Hugging Face hub, or (``world/...``) the program itself.
 
 A mirror holds ``ORG--NAME/CONFIG/SPLIT.parquet`` (or ``SPLIT-00000-of-00004.parquet``, ...), or for tagged sentences
 ``SPLIT.conll``; the folder of the configuration ``default`` may be left out. With mirrors given, the first that has the
@@ -22,6 +22,7 @@ from xsweep.tasks import hub
 from xsweep.tasks.conll import read_conll
 from xsweep.tasks.hub import one_line
 from xsweep.tasks.task import Data
+from xsweep.tasks.world.tables import is_world, world_state, world_table
 
 if TYPE_CHECKING:
     import pyarrow
@@ -50,6 +51,8 @@ class Sources:
         the hub cannot be reached.
         """
         data = concrete(data, language)
+        if is_world(data.dataset):
+            return world_table(data.dataset, data.config, data.split)
         if not self._local(data):
             return hub.table(data, self._commit(data))
         files = self._files(data)
@@ -58,6 +61,8 @@ class Sources:
     def state(self, data: Data, language: str | None = None) -> dict[str, Any]:
         """What the bytes of a split depend on, known without reading them: files and times, or a commit."""
         data = concrete(data, language)
+        if is_world(data.dataset):
+            return {"world": world_state()}
         if not self._local(data):
             return {"dataset": data.dataset, "commit": self._commit(data)}
         # The change time catches an edit that was given back its old size and modification time.

@@ -23,10 +23,6 @@ Rows: TypeAlias = NDArray[np.int64]
 """Numbers of rows (features), or one number for each."""
 
 
-PRICES = {"cpu": 32, "cuda": 2048}
-"""What one more micro-batch costs, in tokens: a GPU is idle while a short one is launched, a core hardly."""
-
-
 @dataclass(frozen=True)
 class Micro:
     """Rows that go through the network at once; an ``idle`` one only keeps a worker in step with the others."""
@@ -51,20 +47,28 @@ class Batch:
     """(rows, most choices) which sequence of the batch is each choice, -1 for none; None where rows are sequences."""
 
 
+def price(device: str, trunk: int) -> int:
+    """What one more micro-batch costs, in tokens: a GPU is idle while a short one is launched, a core hardly.
+
+    On a core the fixed cost of a pass forward and back is that of 22M / ``trunk`` parameters tokens, from 1300 of a
+    trunk of 16k parameters to 16 of one of 3.7M, as timed there; below 32 the difference is lost.
+    """
+    return 2048 if device == "cuda" else max(32, 22_000_000 // trunk)
+
+
 def epoch_batches(rows: int, size: int, seed: int, epoch: int) -> list[Rows]:
     """The steps of one epoch: a seeded permutation of all rows, ``size`` at a time, the last maybe fewer."""
     order = np.random.Generator(np.random.PCG64(derive(seed, "order", epoch))).permutation(rows)
     return [order[start : start + size] for start in range(0, rows, size)]
 
 
-def micro_batches(width: Rows, batch: Rows, world: World, tokens: int) -> list[Micro]:
+def micro_batches(width: Rows, batch: Rows, world: World, tokens: int, price: int) -> list[Micro]:
     """What this worker runs of one step's ``batch``.
 
     ``width`` is the tokens that each row takes, and of W workers each takes every W-th row by it. A sharded
     forward pass needs all workers, so all get equally many micro-batches; each works the others' out for itself.
     """
     by_width = batch[np.argsort(width[batch], kind="stable")]
-    price = PRICES[world.device.type]
     shares = [cut(width, by_width[other :: world.size], tokens, price) for other in range(world.size)]
     mine = [Micro(rows) for rows in shares[world.rank]]
     idle = Micro(by_width[:1], idle=True)

@@ -126,7 +126,7 @@ class Loop:
     def _step(self, step: int, batch: Rows) -> tuple[float, bool]:
         """One optimiser step; returns the batch's mean loss and whether a checkpoint is due."""
         start, world = time.perf_counter(), self._setting.world
-        micros = micro_batches(self._width, batch, world, self._setting.tokens)
+        micros = micro_batches(self._width, batch, world, self._setting.tokens, self._setting.price)
         loss = torch.zeros((), device=world.device)
         for number, micro in enumerate(micros, 1):
             sync_gradients(self._network, number == len(micros))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from xsweep.models.heads import Network, losses
 from xsweep.tasks.features import NO_LABEL, Features, FloatArray
-from xsweep.train.batches import PRICES, Batch, Micro, Rows, collate, cut
+from xsweep.train.batches import Batch, Micro, Rows, collate, cut
 from xsweep.train.world import World
 
 
@@ -27,6 +27,8 @@ class Setting:
     pad: int
     """The padding token's id."""
     precision: str
+    price: int
+    """What one more micro-batch costs, in tokens (``batches.price``)."""
 
     def cast(self) -> AbstractContextManager[object]:
         """The context of a forward pass: bf16 for what is safe in it, or nothing."""
@@ -97,7 +99,7 @@ def _before(features: Features) -> NDArray[np.int64] | None:
 def _share(length: Rows, setting: Setting) -> Iterator[Micro]:
     """This worker's micro-batches of all rows; idle ones keep it in step with the others."""
     world = setting.world
-    parts = cut(length, np.argsort(length, kind="stable"), setting.tokens, PRICES[world.device.type])
+    parts = cut(length, np.argsort(length, kind="stable"), setting.tokens, setting.price)
     for turn in range(0, len(parts), world.size):
         mine = turn + world.rank
         yield Micro(parts[mine]) if mine < len(parts) else Micro(parts[turn][:1], idle=True)

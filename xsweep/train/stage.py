@@ -20,6 +20,7 @@ from xsweep.store.store import Store
 from xsweep.tasks.features import Features
 from xsweep.tasks.formats import FORMATS
 from xsweep.tasks.source import Sources
+from xsweep.train.batches import price
 from xsweep.train.checkpoint import Checkpoints, newest
 from xsweep.train.data import Reader
 from xsweep.train.failpoint import at_start
@@ -142,14 +143,15 @@ class _Runner:
         if model_print(stage.model, sources) != stage.model_print:
             raise EnvironmentProblem(f"{folder}: the model has changed since it was planned; run again")
         base = live(folder, stage.model_print, stage.training, self._world)
-        pad = base.tokenizer.pad_token_id
+        pad, layout, params = base.tokenizer.pad_token_id, self._context.layout, count_params(folder)
         assert isinstance(pad, int)
+        cost = price(self._world.device.type, params["trunk"])
         return _Ready(
             stage,
             self._network(stage, base),
             Reader(sources, base.tokenizer, base.tokenizer_print, stage.prints),
-            Setting(self._world, self._context.layout.tokens, pad, stage.training.precision),
-            count_params(folder),
+            Setting(self._world, layout.tokens, pad, stage.training.precision, cost),
+            params,
             time.perf_counter() - start,
         )
 
