@@ -20,7 +20,8 @@ class PairHead(nn.Module):
     def __init__(self, width: int, outputs: int, dropout: float, pooling: Pooling) -> None:
         super().__init__()
         self.dense = nn.Linear(width, width)
-        self.out = nn.Linear(width, outputs)
+        # What is added to the one logit of every choice alike changes nothing but gathers rounding.
+        self.out = nn.Linear(width, outputs, bias=outputs > 1)
         self.dropout = nn.Dropout(dropout)
         self.pooling = pooling
 
