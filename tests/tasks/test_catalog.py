@@ -18,7 +18,8 @@ def test_each_task_is_complete() -> None:
         assert entry.tokens
         assert entry.train
         assert entry.selection
-        assert FORMATS[entry.format].outputs(entry) == {"span": 2, "choice": 1}.get(entry.format, len(entry.labels))
+        width = {"span": 2, "choice": 1, "text": 1}.get(entry.format, len(entry.labels))
+        assert FORMATS[entry.format].outputs(entry) == width
         assert bool(entry.languages) == (entry.test is not None)
         assert entry.stride < entry.max_length
         assert set(entry.elsewhere) <= set(entry.languages)

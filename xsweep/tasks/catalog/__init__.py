@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from xsweep.tasks.catalog import choice, nli, qa, tagging
 from xsweep.tasks.task import Data, Task
 from xsweep.tasks.world.catalog import TASKS as WORLD_TASKS
+from xsweep.tasks.world.catalog import TEXT as WORLD_TEXT
 
 _TASKS = (*nli.TASKS, *qa.TASKS, *choice.TASKS, *tagging.TASKS)
 
-CATALOG: Mapping[str, Task] = {task.name: task for task in (*_TASKS, *WORLD_TASKS.values())}
+CATALOG: Mapping[str, Task] = {task.name: task for task in (*_TASKS, *WORLD_TASKS.values(), WORLD_TEXT)}
 
 _HOLDS: Mapping[tuple[str, str, str], tuple[str, ...]] = {
     ("lighteval/siqa", "*", "*"): ("allenai/social_i_qa",),
