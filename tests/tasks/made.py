@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xsweep.tasks.catalog import NLI
+from xsweep.tasks.catalog.nli import NLI
+from xsweep.tasks.catalog.tagging import ENTITIES
 from xsweep.tasks.source import Sources
 from xsweep.tasks.task import Data, Task
 
@@ -56,6 +57,18 @@ def span_task(*train: Data, **changes: Any) -> Task:
     data = train or (Data(dataset="org/set", split="train"),)
     declared = {"name": "toy", "family": "qa", "format": "span", "metric": "f1", "max_length": 32, "stride": 8}
     return Task.model_validate({**declared, "train": data, "selection": (), **changes})
+
+
+def choice_task(*train: Data, **changes: Any) -> Task:
+    data = train or (Data(dataset="org/set", split="train"),)
+    declared = {"name": "toy", "family": "commonsense", "format": "choice", "metric": "accuracy", "max_length": 32}
+    return Task.model_validate({**declared, "train": data, "selection": (), **changes})
+
+
+def tag_task(*train: Data, **changes: Any) -> Task:
+    data = train or (Data(dataset="org/set", split="train"),)
+    declared = {"name": "toy", "family": "tagging", "format": "tag", "labels": ENTITIES, "metric": "f1"}
+    return Task.model_validate({**declared, "train": data, "selection": (), "max_length": 16, **changes})
 
 
 def character_tokenizer() -> Any:

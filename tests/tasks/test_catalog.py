@@ -18,9 +18,11 @@ def test_each_task_is_complete() -> None:
         assert entry.tokens
         assert entry.train
         assert entry.selection
-        assert FORMATS[entry.format].outputs(entry) == {"pair": 3, "span": 2, "text": 1}[entry.format]
+        width = {"span": 2, "choice": 1, "text": 1}.get(entry.format, len(entry.labels))
+        assert FORMATS[entry.format].outputs(entry) == width
         assert bool(entry.languages) == (entry.test is not None)
         assert entry.stride < entry.max_length
+        assert set(entry.elsewhere) <= set(entry.languages)
         for data in (*entry.train, *entry.selection):
             assert re.fullmatch(r"[\w-]+/[\w-]+", data.dataset)
             assert "{" not in data.config

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.train.small import Place, pair_rows, span_rows
+from tests.train.small import Place, choice_rows, pair_rows, span_rows, tag_rows
 from xsweep.train import data, live
 
 
@@ -15,6 +15,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place.data("pairs", pair_rows, train=160)
     place.data("others", pair_rows, train=40)
     place.data("spans", span_rows)
+    place.data("choices", choice_rows)
+    place.data("tags", tag_rows)
     place.model()
     return place.root
 

@@ -79,6 +79,41 @@ def span_rows(rows: int, seed: int) -> dict[str, list[Any]]:
     return table
 
 
+def choice_rows(rows: int, seed: int, choices: int = 3) -> dict[str, list[Any]]:
+    """Learnable from single words: the right choice is the one with a word below w10."""
+    rng = random.Random(seed)
+    table: dict[str, list[Any]] = {"context": [], "choices": [], "label": []}
+    for _ in range(rows):
+        texts = [" ".join(rng.choices(WORDS[10:], k=rng.randint(1, 6))) for _ in range(choices)]
+        label = rng.randrange(choices)
+        texts[label] = f"{texts[label]} {rng.choice(WORDS[:10])}"
+        table["context"].append(" ".join(rng.choices(WORDS[10:], k=rng.randint(1, 12))))
+        table["choices"].append(texts)
+        table["label"].append(label)
+    return table
+
+
+def tag_rows(rows: int, seed: int) -> dict[str, list[Any]]:
+    """Learnable from single words: a span is a word below w30 and the words below w60 that follow it."""
+    rng = random.Random(seed)
+    table: dict[str, list[Any]] = {"tokens": [], "tags": []}
+    for _ in range(rows):
+        numbers = rng.choices(range(len(WORDS)), k=rng.randint(3, 40))
+        table["tokens"].append([WORDS[n] for n in numbers])
+        table["tags"].append(["B-X" if n < 30 else "I-X" if n < 60 else "O" for n in numbers])
+    return table
+
+
+HEADS: Mapping[str, dict[str, Any]] = {
+    "pair": {"labels": ("low", "high"), "metric": "accuracy"},
+    "span": {"metric": "f1"},
+    "choice": {"metric": "accuracy"},
+    "tag": {"labels": ("O", "B-X", "I-X"), "metric": "f1"},
+}
+DATA = {"pair": "others", "span": "spans", "choice": "choices", "tag": "tags"}
+"""A data set of each format, as the fixture ``place`` has them."""
+
+
 class Place:
     """A mirror with data and models, a store, and stages over them."""
 
@@ -106,12 +141,11 @@ class Place:
 
     def task(self, name: str, form: str = "pair", **changes: Any) -> Task:
         """A task over the data set ``made/NAME``."""
-        labels = ("low", "high") if form == "pair" else ()
-        names = labels if form == "pair" else ()
+        names = HEADS[form]["labels"] if form == "pair" else ()
         train, dev = (Data(dataset=f"made/{name}", config="en", split=s, labels=names) for s in ("train", "dev"))
         test = Data(dataset=f"made/{name}", config="{language}", split="test", labels=names)
-        declared: dict[str, Any] = {"name": name, "family": "nli", "format": form, "labels": labels}
-        declared |= {"metric": "accuracy" if form == "pair" else "f1", "languages": ("en", "de")}
+        declared: dict[str, Any] = {"name": name, "family": "nli", "format": form, **HEADS[form]}
+        declared |= {"languages": ("en", "de")}
         declared |= {"max_length": 32, "stride": 4, "train": (train,), "selection": (dev,), "test": test}
         return Task.model_validate({**declared, **changes})
 

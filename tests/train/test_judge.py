@@ -35,3 +35,28 @@ def test_accuracy_must_beat_the_largest_class(place: Place) -> None:
 def test_spans(place: Place, texts: list[str], f1: float, bad: bool) -> None:
     found = degenerate(place.task("spans", "span"), pa.table({"prediction": texts}), [], f1)
     assert bool(found) == bad
+
+
+@pytest.mark.parametrize(
+    ("predicted", "said"),
+    [([1] * 99 + [0], "are one position"), ([0, 1, 2] * 33 + [2], "not above the largest class"), ([], "")],
+)
+def test_choices(place: Place, predicted: list[int], said: str) -> None:
+    golds = [2, 0, 1] * 33 + [0]
+    found = degenerate(
+        place.task("choices", "choice"), pa.table({"prediction": predicted or golds}), examples(golds), 0
+    )
+    assert said in found
+    assert bool(found) == bool(said)
+
+
+def tagged(place: Place, rows: int, predicted: list[int], gold: list[int]) -> str:
+    sentences = [SimpleNamespace(labels=gold) for _ in range(rows)]
+    table = pa.table({"prediction": [predicted] * rows})
+    return degenerate(place.task("tags", "tag"), table, sentences, 0.0)
+
+
+def test_tags_are_judged_by_words(place: Place) -> None:
+    assert tagged(place, 20, [0, 0, 0, 1, 2], [0, 0, 0, 1, 2]) == ""
+    assert "100 of 100 development predictions are one label" in tagged(place, 20, [0] * 5, [0, 0, 0, 1, 2])
+    assert "not above the largest class" in tagged(place, 20, [0, 0, 1, 1, -1], [0, 0, 0, 1, 2])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoModel
 
 from tests.train.gang import run_gang
-from tests.train.small import Place
+from tests.train.small import DATA, Place
 from xsweep.models.heads import make_head
 from xsweep.plan.stage import Hyper, Job, Stage
 from xsweep.spec.sweep import Training
@@ -105,9 +105,9 @@ def test_equal_to_plain_pytorch_bit_for_bit(place: Place, monkeypatch: pytest.Mo
     assert [name for name in got if not torch.equal(got[name], expected[name])] == []
 
 
-@pytest.mark.parametrize("form", ["pair", "span"])
+@pytest.mark.parametrize("form", ["pair", "span", "choice", "tag"])
 def test_micro_batches_leave_the_training_as_it_is(place: Place, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    task = place.task("spans", "span") if form == "span" else place.task("others")
+    task = place.task(DATA[form], form)
     stage = place.stage(task, place.model(), hyper=Hyper(1e-3, 1))
     monkeypatch.setattr("xsweep.train.stage.price", lambda device, trunk: 100_000)
     whole, losses = train(stage, place.context("whole", tokens=100_000))
@@ -115,7 +115,8 @@ def test_micro_batches_leave_the_training_as_it_is(place: Place, form: str, monk
         monkeypatch.setattr("xsweep.train.stage.price", lambda device, trunk, price=price: price)
         parts, steps = train(stage, place.context(f"cut-{tokens}", tokens=tokens))
         assert steps == pytest.approx(losses, abs=1e-6)
-        assert distance(parts, whole) < 1e-5
+        # Of choices one weight in thousands has next to no gradient, whose rounding Adam blows up.
+        assert distance(parts, whole) < (1e-4 if form == "choice" else 1e-5)
 
 
 def test_the_last_short_batch_counts_its_own_rows(place: Place) -> None:
@@ -125,9 +126,9 @@ def test_the_last_short_batch_counts_its_own_rows(place: Place) -> None:
     assert 0.2 < steps[1] < 2.0
 
 
-@pytest.mark.parametrize("form", ["pair", "span"])
+@pytest.mark.parametrize("form", ["pair", "span", "choice", "tag"])
 def test_two_workers_train_as_one(place: Place, tmp_path: Path, form: str) -> None:
-    task = place.task("spans", "span") if form == "span" else place.task("others")
+    task = place.task(DATA[form], form)
     # 13 rows a batch leave the workers unequal rows, and unequal micro-batches at a few tokens.
     training = Training(batch_size=13, freeze="embeddings" if form == "span" else "none")
     stage = place.stage(task, place.model(), training=training, hyper=Hyper(1e-3, 1))

@@ -20,7 +20,8 @@ class PairHead(nn.Module):
     def __init__(self, width: int, outputs: int, dropout: float, pooling: Pooling) -> None:
         super().__init__()
         self.dense = nn.Linear(width, width)
-        self.out = nn.Linear(width, outputs)
+        # What is added to the one logit of every choice alike changes nothing but gathers rounding.
+        self.out = nn.Linear(width, outputs, bias=outputs > 1)
         self.dropout = nn.Dropout(dropout)
         self.pooling = pooling
 
@@ -42,6 +43,20 @@ class SpanHead(nn.Module):
         """Logits from hidden states; ``mask`` is not needed, since the loss masks for itself."""
         # A linear map of three dimensions returns a view, which the hooks of a sharded module warn of.
         logits: Tensor = self.out(hidden).clone()
+        return logits
+
+
+class TagHead(nn.Module):
+    """Dropout and one linear map: logits (labelled tokens, outputs)."""
+
+    def __init__(self, width: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.out = nn.Linear(width, outputs)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Logits from the hidden states (labelled tokens, width)."""
+        logits: Tensor = self.out(self.dropout(hidden))
         return logits
 
 
@@ -76,7 +91,7 @@ class Network(nn.Module):
         self.head = head
 
     def forward(self, ids: Tensor, mask: Tensor, types: Tensor | None, labels: Tensor | None = None) -> Tensor:
-        """Logits in fp32: (rows, outputs) for pairs, (rows, tokens, 2) for spans.
+        """Logits in fp32: (rows, outputs) for pairs, (sequences, 1) for choices, (rows, tokens, 2) for spans.
 
         With ``labels``, (labelled tokens, outputs): of the tokens that have one alone, row by row.
         """
@@ -106,10 +121,15 @@ def make_head(
     width = table.shape[1]
     with torch.random.fork_rng([]):
         head: nn.Module
-        if format_ == "text":
-            head = TextHead(width, table)
-        else:
-            head = PairHead(width, outputs, dropout, pooling) if format_ == "pair" else SpanHead(width)
+        match format_:
+            case "text":
+                head = TextHead(width, table)
+            case "tag":
+                head = TagHead(width, outputs, dropout)
+            case "span":
+                head = SpanHead(width)
+            case _:
+                head = PairHead(width, outputs, dropout, pooling)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in head.parameters():
@@ -120,15 +140,25 @@ def make_head(
     return head
 
 
-def losses(logits: Tensor, targets: Tensor, allowed: Tensor | None, labels: Tensor | None = None) -> Tensor:
+def losses(
+    logits: Tensor,
+    targets: Tensor,
+    allowed: Tensor | None,
+    labels: Tensor | None = None,
+    choices: Tensor | None = None,
+) -> Tensor:
     """The loss of each row, (rows,): cross-entropy of pairs, or of spans where ``allowed`` is given.
 
-    With ``labels`` (rows, tokens), the sum over a row's labelled tokens, to be divided by their number.
+    With ``labels`` (rows, tokens), the sum over a row's labelled tokens, to be divided by their number. With
+    ``choices`` (rows, most choices), which say whose logits (sequences, 1) are a row's, that of its choices.
     """
     if labels is not None:
         asked = labels != NO_LABEL
         each = functional.cross_entropy(logits, labels[asked], reduction="none")
         return each.new_zeros(len(labels)).index_add(0, asked.nonzero()[:, 0], each)
+    if choices is not None:
+        # -1 stands for no choice, and takes what is last.
+        logits = functional.pad(logits[:, 0], (0, 1), value=float("-inf"))[choices]
     if allowed is None:
         return functional.cross_entropy(logits, targets, reduction="none")
     return span_losses(logits, targets, allowed)

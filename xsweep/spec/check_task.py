@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from xsweep.spec.check import name
 from xsweep.spec.node import Findings, Node, shown
@@ -23,7 +24,11 @@ def check_task(value: Task, node: Node, found: Findings) -> None:
                 found.add(node, "these rows are English alone: write out their configuration", part, index, "config")
     if value.test is not None:
         _rows(value.test, value, node, ("test",), found)
+        for code, data in value.elsewhere.items():
+            _rows(data, value, node, ("elsewhere", code), found)
         _languages(value, node, found)
+    elif value.elsewhere:
+        found.add(node, "there is no `test` that these rows are apart from", "elsewhere")
     _disjoint(value, node, found)
     if not 0 <= value.stride < value.max_length:
         found.add(
@@ -35,36 +40,52 @@ def check_task(value: Task, node: Node, found: Findings) -> None:
             found.add(node, f"must be at least 1, not {number}", field)
 
 
-def _head(value: Task, node: Node, found: Findings) -> None:
-    if value.format == "span":
-        if value.labels:
-            found.add(node, "a span task has no labels", "labels")
-        if value.metric != "f1":
-            found.add(node, "a span task is scored by f1", "metric")
-        return
-    if value.format == "text":
-        return
-    if len(value.labels) < 2 or len(set(value.labels)) < len(value.labels):
-        found.add(node, "a pair task needs two labels or more, each once", "labels")
-    if value.metric != "accuracy":
-        found.add(node, "a pair task is scored by accuracy", "metric")
+@dataclass(frozen=True)
+class _Rules:
+    """What a format asks of a task."""
+
+    columns: tuple[str, ...]
+    """Names that ``columns`` may translate."""
+    labelled: bool
+    metrics: tuple[str, ...]
+    several: tuple[str, ...] = ()
+    """Columns that may be spread over several of the data set's."""
 
 
-_COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "pair": ("premise", "hypothesis", "label", "id"),
-    "span": ("question", "context", "answers", "id"),
-    "text": ("text", "id"),
+_FORMATS: Mapping[str, _Rules] = {
+    "pair": _Rules(("premise", "hypothesis", "label", "id"), labelled=True, metrics=("accuracy",)),
+    "span": _Rules(("question", "context", "answers", "id"), labelled=False, metrics=("f1",)),
+    "choice": _Rules(
+        ("context", "question", "choices", "label", "id"), labelled=False, metrics=("accuracy",), several=("choices",)
+    ),
+    "tag": _Rules(("tokens", "tags", "id"), labelled=True, metrics=("accuracy", "f1")),
+    "text": _Rules(("text", "id"), labelled=False, metrics=("accuracy",)),
 }
+
+
+def _head(value: Task, node: Node, found: Findings) -> None:
+    rules = _FORMATS[value.format]
+    if value.labels and not rules.labelled:
+        found.add(node, f"a {value.format} task has no labels", "labels")
+    if rules.labelled and (len(value.labels) < 2 or len(set(value.labels)) < len(value.labels)):
+        found.add(node, f"a {value.format} task needs two labels or more, each once", "labels")
+    if value.metric not in rules.metrics:
+        found.add(node, f"a {value.format} task is scored by {' or '.join(rules.metrics)}", "metric")
 
 
 def _rows(data: Data, value: Task, node: Node, steps: tuple[str | int, ...], found: Findings) -> None:
     bad = [fold for fold in data.folds if not 0 <= fold <= 9]
     if bad or len(set(data.folds)) < len(data.folds):
         found.add(node, f"folds are numbers from 0 to 9, each once; not {list(data.folds)}", *steps, "folds")
-    for column in data.columns:
-        if column not in _COLUMNS[value.format]:
-            hint = did_you_mean(column, _COLUMNS[value.format])
+    rules = _FORMATS[value.format]
+    for column, actual in data.columns.items():
+        if column not in rules.columns:
+            hint = did_you_mean(column, rules.columns)
             found.add(node, f"a {value.format} task reads no column {shown(column)}{hint}", *steps, "columns", column)
+        elif not isinstance(actual, str) and column not in rules.several:
+            found.add(node, f"{column} is one column, not a list of them", *steps, "columns", column)
+    if data.questions and value.format != "choice":
+        found.add(node, f"a {value.format} task has no column of question codes", *steps, "questions")
     for field in ("dataset", "config", "split"):
         if not getattr(data, field):
             found.add(node, "must not be empty", *steps, field)
@@ -83,10 +104,12 @@ def _languages(value: Task, node: Node, found: Findings) -> None:
             found.add(node, f"{shown(code)} is not the code used here: {hint}", "languages", index)
         elif code in value.languages[:index]:
             found.add(node, f"{code!r} is given twice", "languages", index)
-    for code in value.language_names:
-        if code not in value.languages:
-            found.add(node, f"{shown(code)} is not among the task's languages", "language_names", code)
-    if value.test is not None and len(value.languages) > 1 and "{language}" not in value.test.config:
+    for field in ("language_names", "elsewhere"):
+        for code in getattr(value, field):
+            if code not in value.languages:
+                found.add(node, f"{shown(code)} is not among the task's languages", field, code)
+    together = set(value.languages) - value.elsewhere.keys()
+    if value.test is not None and len(together) > 1 and "{language}" not in value.test.config:
         found.add(node, "must hold {language}: the languages would all be scored on the same rows", "test", "config")
 
 
@@ -100,8 +123,9 @@ def _disjoint(value: Task, node: Node, found: Findings) -> None:
     if value.test is None:
         return
     for code in value.languages:
-        config = value.test.config.replace("{language}", value.language_names.get(code, code))
-        scored = value.test.model_copy(update={"config": config})
+        test = value.elsewhere.get(code, value.test)
+        config = test.config.replace("{language}", value.language_names.get(code, code))
+        scored = test.model_copy(update={"config": config})
         for part in ("train", "selection"):
             for index, data in enumerate(getattr(value, part)):
                 if _same_split(data, scored) and not _apart(data, scored):

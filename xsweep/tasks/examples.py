@@ -29,7 +29,7 @@ class Split:
     """The examples of one part, in order."""
 
     examples: list[Any]
-    """``Pair`` or ``Span`` values, by the task's format; ids ascend."""
+    """``Pair``, ``Span``, ... values, by the task's format; ids ascend."""
     fingerprint: str
     dropped: dict[str, int]
     """Rows left out, by reason: ``unlabelled``, ``folds``, ``without``; only reasons that occurred."""
@@ -40,7 +40,7 @@ def part_data(task: Task, part: Part, language: str | None = None) -> tuple[Data
     if part == "test":
         if task.test is None:
             raise DataError(f"task {task.name} has no test rows: it can serve as an intermediate task only")
-        declared: tuple[Data, ...] = (task.test,)
+        declared: tuple[Data, ...] = (task.elsewhere.get(language or "", task.test),)
     else:
         declared = task.train if part == "train" else task.selection
     name = None if language is None else task.language_names.get(language, language)

@@ -73,10 +73,17 @@ class Features:
     """(tokens,) segment ids, for models that take them."""
     labels: IntArray | None = None
     """(tokens,) the label of each token, ``NO_LABEL`` where none is asked for; None where rows are labelled."""
+    words: IntArray | None = None
+    """(tokens,) number, in its example, of the word that begins at each token, -1 elsewhere; None but for tagging."""
+    sequences: NDArray[np.int64] | None = None
+    """Where each sequence begins in the arrays over tokens, and where the last one ends; None where each feature
+    is one sequence."""
     noise: Noise | None = None
     """How tokens are hidden from a masked language model; None for all else."""
     truncated: int = 0
-    """Pairs that were cut to the longest length."""
+    """Examples that were cut to the longest length."""
+    unread: int = 0
+    """Words that the tokenizer has no token for: not trained on, and wrong when scored (tagging)."""
 
     def __len__(self) -> int:
         return len(self.example)
@@ -85,6 +92,18 @@ class Features:
     def lengths(self) -> NDArray[np.int64]:
         """(n,) tokens of each feature."""
         return np.diff(self.offsets)
+
+    @property
+    def widths(self) -> NDArray[np.int64]:
+        """(n,) tokens that each feature takes when its sequences are padded to the longest.
+
+        Each feature counts as many sequences as the one with most, so that rows padded together never take more.
+        """
+        if self.sequences is None:
+            return self.lengths
+        first = np.searchsorted(self.sequences, self.offsets)
+        longest: NDArray[np.int64] = np.maximum.reduceat(np.diff(self.sequences), first[:-1])
+        return longest * int(np.diff(first).max())
 
     @property
     def weights(self) -> NDArray[np.int64]:

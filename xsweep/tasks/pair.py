@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xsweep.tasks.features import Features, FloatArray, Ragged, Tokenizer, batches, wants_type_ids
+from xsweep.tasks.labels import UNLABELLED, label_index, own_names
 from xsweep.tasks.metrics import mean_points
 from xsweep.tasks.rows import Pair, Place, groups_of
 from xsweep.tasks.task import Task
 
 if TYPE_CHECKING:
     import pyarrow
-
-UNLABELLED = -1
-"""What data sets put where annotators found no majority, or where labels are hidden."""
 
 
 class PairFormat:
@@ -106,42 +103,9 @@ def _labels(table: pyarrow.Table, task: Task, place: Place) -> list[int]:
     """The task's label index of each row, met by name; -1 where a row has no label."""
     values = place.column(table, "label")
     index = {name: i for i, name in enumerate(task.labels)}
-    own = _own_names(table, place)
+    own = own_names(table, place, "label")
     known: dict[Any, int] = {}
     for row, value in enumerate(values):
         if value not in known:
-            known[value] = _label(value, index, own, place, row)
+            known[value] = label_index(value, index, own, place, row)
     return [known[value] for value in values]
-
-
-def _label(value: Any, index: Mapping[str, int], own: Sequence[str], place: Place, row: int) -> int:
-    """One label value, an integer under the data set's names or a name itself, as the task's index."""
-    if isinstance(value, str):
-        name = value
-    elif isinstance(value, int):
-        if value == UNLABELLED:
-            return UNLABELLED
-        if not own:
-            raise place.fault("its labels are integers without names; `labels: [...]` names them in order")
-        if not 0 <= value < len(own):
-            raise place.fault(f"the label {value} has no name; there are {len(own)}: {', '.join(own)}", row)
-        name = own[value]
-    else:
-        raise place.fault(f"the label {value!r:.40} is neither an integer nor a name", row)
-    if name not in index:
-        raise place.fault(f"the label {name!r} is none of the task's {', '.join(index)}", row)
-    return index[name]
-
-
-def _own_names(table: pyarrow.Table, place: Place) -> tuple[str, ...]:
-    """Names of integer labels: as declared, else as the data set carries them; () when neither does."""
-    column = place.data.columns.get("label", "label")
-    metadata = (table.schema.metadata or {}).get(b"huggingface", b"{}")
-    feature = json.loads(metadata).get("info", {}).get("features", {}).get(column, {})
-    carried = tuple(feature.get("names") or ()) if isinstance(feature, dict) else ()
-    declared = place.data.labels
-    # New names for old ("0" -> "different") are fine; the same names in another order are a mistake.
-    renamed = len(declared) == len(carried) and not set(declared) & set(carried)
-    if declared and carried and declared != carried and not renamed:
-        raise place.fault(f"`labels` says {', '.join(declared)}, but the data set says {', '.join(carried)}")
-    return declared or carried

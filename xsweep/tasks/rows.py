@@ -55,7 +55,36 @@ class Text:
     text: str
 
 
-Example: TypeAlias = Pair | Span | Text
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A context, a question about it if there is one, and choices of which one is right."""
+
+    id: int
+    uid: str
+    group: str
+    """Digest of the context: rows of one group fall into one fold."""
+    context: str
+    question: str
+    """Empty where the choices go on from the context itself."""
+    choices: tuple[str, ...]
+    label: int
+    """Position of the right choice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """A sentence of words, each with a label."""
+
+    id: int
+    uid: str
+    group: str
+    """Digest of the words: copies fall into one fold."""
+    words: tuple[str, ...]
+    labels: tuple[int, ...]
+    """Index into the task's labels, for each word."""
+
+
+Example: TypeAlias = Pair | Span | Text | Choice | Tagged
 
 
 @dataclass(frozen=True)
@@ -73,14 +102,29 @@ class Place:
         return DataError(f"{where}: {what}" if row is None else f"{where} row {row}: {what}")
 
     def column(self, table: pyarrow.Table, name: str) -> list[Any]:
-        """The values of the format's column ``name`` under the data set's own name for it."""
+        """The values of the format's column ``name`` under the data set's own name for it; lists of several."""
         actual = self.data.columns.get(name, name)
-        if actual not in table.column_names:
-            has = ", ".join(table.column_names)
-            hint = "" if name in self.data.columns else f"; `columns: {{{name}: ITS NAME}}` says which one it is"
-            raise self.fault(f"no column {actual!r}; it has {has}{hint}")
-        values: list[Any] = table.column(actual).to_pylist()
-        return values
+        if isinstance(actual, str):
+            return self._values(table, name, actual)
+        return [list(row) for row in zip(*(self._values(table, name, one) for one in actual), strict=True)]
+
+    def has(self, table: pyarrow.Table, name: str) -> bool:
+        """Whether there is a column ``name``: declared, or of that name and not declared to be another."""
+        if name in self.data.columns:
+            return True
+        return name in table.column_names and name not in self.data.columns.values()
+
+    def _values(self, table: pyarrow.Table, name: str, actual: str) -> list[Any]:
+        """One column of the data set, or one field of a struct, which stands for the format's ``name``."""
+        outer, _, inner = actual.partition(".")
+        if actual in table.column_names:
+            values: list[Any] = table.column(actual).to_pylist()
+            return values
+        if inner and outer in table.column_names:
+            return [value.get(inner) if isinstance(value, dict) else None for value in table.column(outer).to_pylist()]
+        has = ", ".join(table.column_names)
+        hint = "" if name in self.data.columns else f"; `columns: {{{name}: ITS NAME}}` says which one it is"
+        raise self.fault(f"no column {actual!r}; it has {has}{hint}")
 
     def texts(self, table: pyarrow.Table, name: str, skip: Set[int] = frozenset()) -> list[str]:
         """A column of texts, none of them missing or blank but in the rows to ``skip``, which become ""."""

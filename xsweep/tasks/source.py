@@ -1,8 +1,8 @@
 """Where data sets come from: mirror folders, the Hugging Face hub, or (``world/...``) the program itself.
 
-A mirror holds ``ORG--NAME/CONFIG/SPLIT.parquet`` (or ``SPLIT-00000-of-00004.parquet``, ...); the folder of the
-configuration ``default`` may be left out. With mirrors given, the first that has the data set is read and the
-hub is never asked.
+A mirror holds ``ORG--NAME/CONFIG/SPLIT.parquet`` (or ``SPLIT-00000-of-00004.parquet``, ...), or for tagged sentences
+``SPLIT.conll``; the folder of the configuration ``default`` may be left out. With mirrors given, the first that has the
+data set is read and the hub is never asked.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from xsweep.errors import DataError, EnvironmentProblem
 from xsweep.store.files import guarded, write_atomic
 from xsweep.store.keys import content_key
 from xsweep.tasks import hub
+from xsweep.tasks.conll import read_conll
 from xsweep.tasks.hub import one_line
 from xsweep.tasks.task import Data
 from xsweep.tasks.world.tables import is_world, world_state, world_table
@@ -52,14 +53,17 @@ class Sources:
         data = concrete(data, language)
         if is_world(data.dataset):
             return world_table(data.dataset, data.config, data.split)
-        return _read_parquet(data, self._files(data)) if self.mirrors else hub.table(data, self._commit(data))
+        if not self._local(data):
+            return hub.table(data, self._commit(data))
+        files = self._files(data)
+        return read_conll(files[0]) if files[0].suffix == ".conll" else _read_parquet(data, files)
 
     def state(self, data: Data, language: str | None = None) -> dict[str, Any]:
         """What the bytes of a split depend on, known without reading them: files and times, or a commit."""
         data = concrete(data, language)
         if is_world(data.dataset):
             return {"world": world_state()}
-        if not self.mirrors:
+        if not self._local(data):
             return {"dataset": data.dataset, "commit": self._commit(data)}
         # The change time catches an edit that was given back its old size and modification time.
         stats = [(str(path), path.stat()) for path in self._files(data)]
@@ -102,12 +106,19 @@ class Sources:
             return known
         return found if found == known else self._record("commits", key, found)
 
+    def _local(self, data: Data) -> bool:
+        """Whether the rows are read from a mirror: when there are mirrors, or when no hub has the rows."""
+        return bool(self.mirrors or data.recipe)
+
     def _files(self, data: Data) -> list[Path]:
         root = self.folder(data.dataset)
         place = f"{data.dataset} {data.config} {data.split}"
         if root is None:
             mirrors = ", ".join(map(str, self.mirrors))
             name = data.dataset.replace("/", "--")
+            if data.recipe:
+                where = f"in {mirrors}" if mirrors else "because no mirror is given"
+                raise DataError(f"{place}: no folder {name} {where}; no hub has these rows. {data.recipe}")
             raise DataError(f"{place}: no folder {name} in {mirrors}; with a mirror given, the hub is not asked")
         folder = root / data.config
         if not folder.is_dir() and data.config == "default":
@@ -115,10 +126,11 @@ class Sources:
         if not folder.is_dir():
             has = _listed(path.name for path in root.iterdir() if path.is_dir())
             raise DataError(f"{place}: no configuration {data.config!r} in {root}; it has {has}")
-        whole = folder / f"{data.split}.parquet"
-        files = [whole] if whole.is_file() else sorted(folder.glob(f"{data.split}-[0-9]*.parquet"))
+        whole = [path for suffix in ("parquet", "conll") if (path := folder / f"{data.split}.{suffix}").is_file()]
+        files = whole[:1] or sorted(folder.glob(f"{data.split}-[0-9]*.parquet"))
         if not files:
-            splits = _listed(re.sub(r"-\d[^/]*$", "", path.stem) for path in folder.glob("*.parquet"))
+            there = [*folder.glob("*.parquet"), *folder.glob("*.conll")]
+            splits = _listed(re.sub(r"-\d[^/]*$", "", path.stem) for path in there)
             raise DataError(f"{place}: no split {data.split!r} in {folder}; it has {splits}")
         return files
 

@@ -29,12 +29,18 @@ class Data(Declared):
     split: str
     revision: str | None = None
     """Commit of the hub repository; a mirror folder has only one."""
-    columns: Mapping[str, str] = {}
-    """The format's own column name -> the data set's, where they differ."""
+    columns: Mapping[str, str | tuple[str, ...]] = {}
+    """The format's own column name -> the data set's, where they differ: ``outer.inner`` for a field of a struct,
+    and for ``choices`` a list of columns, one a choice."""
     labels: tuple[str, ...] = ()
-    """Names of integer labels in order, where the data set carries no names of its own."""
+    """Names of integer labels in order, where the data set carries no names of its own; for multiple choice
+    what the data set writes for the first, the second, ... choice."""
+    questions: Mapping[str, str] = {}
+    """Value of the column ``question`` -> what is asked, where the data set gives a code (multiple choice)."""
     folds: tuple[int, ...] = ()
     """Tenths (0 to 9) of the rows to keep, by a hash of the example's group; empty keeps all."""
+    recipe: str = ""
+    """How to make the mirror folder of rows that no hub has; such rows are read from a mirror only."""
     without: Data | None = None
     """Drop every group (premise, paragraph) that occurs in these rows."""
 
@@ -44,9 +50,9 @@ class Task(Declared):
 
     name: str
     family: Family
-    format: Literal["pair", "span", "text"]
+    format: Literal["pair", "span", "text", "choice", "tag"]
     labels: tuple[str, ...] = ()
-    """Label names in the order of the head's outputs; empty for spans."""
+    """Label names in the order of the head's outputs; empty for spans and for multiple choice."""
     metric: Literal["accuracy", "f1"]
     train: tuple[Data, ...]
     selection: tuple[Data, ...]
@@ -54,10 +60,13 @@ class Task(Declared):
     test: Data | None = None
     """Rows scored, per language; none for a task that only serves as an intermediate."""
     languages: tuple[str, ...] = ()
+    elsewhere: Mapping[str, Data] = {}
+    """Language -> its test rows, where they do not lie with the others."""
     language_names: Mapping[str, str] = {}
     """Canonical language code -> its name in the data set's configurations, where they differ."""
     max_length: int = 128
-    """Longest input in tokens; a longer pair is cut at its longer side and counted, a longer context is windowed."""
+    """Longest input in tokens. A longer pair is cut at its longer side, the context of a choice at its start, and
+    both are counted; a longer paragraph or sentence is read in windows."""
     stride: int = 0
     """Tokens shared by neighbouring windows of one context (span tasks)."""
     licence: str = ""

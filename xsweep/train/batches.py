@@ -43,6 +43,8 @@ class Batch:
     allowed: Tensor | None
     labels: Tensor | None
     """(rows, width in tokens) labels of tokens, ``NO_LABEL`` on padding too; None where rows are labelled."""
+    choices: Tensor | None
+    """(rows, most choices) which sequence of the batch is each choice, -1 for none; None where rows are sequences."""
 
 
 def price(device: str, trunk: int) -> int:
@@ -60,16 +62,16 @@ def epoch_batches(rows: int, size: int, seed: int, epoch: int) -> list[Rows]:
     return [order[start : start + size] for start in range(0, rows, size)]
 
 
-def micro_batches(length: Rows, batch: Rows, world: World, tokens: int, price: int) -> list[Micro]:
+def micro_batches(width: Rows, batch: Rows, world: World, tokens: int, price: int) -> list[Micro]:
     """What this worker runs of one step's ``batch``.
 
-    Of W workers each takes every W-th row by length. A sharded forward pass needs all workers, so all
-    get equally many micro-batches; each works the others' out for itself.
+    ``width`` is the tokens that each row takes, and of W workers each takes every W-th row by it. A sharded
+    forward pass needs all workers, so all get equally many micro-batches; each works the others' out for itself.
     """
-    by_length = batch[np.argsort(length[batch], kind="stable")]
-    shares = [cut(length, by_length[other :: world.size], tokens, price) for other in range(world.size)]
+    by_width = batch[np.argsort(width[batch], kind="stable")]
+    shares = [cut(width, by_width[other :: world.size], tokens, price) for other in range(world.size)]
     mine = [Micro(rows) for rows in shares[world.rank]]
-    idle = Micro(by_length[:1], idle=True)
+    idle = Micro(by_width[:1], idle=True)
     return mine + [idle] * (max(map(len, shares)) - len(mine))
 
 
@@ -98,8 +100,8 @@ def cut(length: Rows, rows: Rows, tokens: int, price: int) -> list[Rows]:
 
 def collate(features: Features, rows: Rows, pad: int, device: torch.device) -> Batch:
     """The micro-batch of ``rows`` on ``device``, padded with token ``pad``."""
-    starts = features.offsets[rows].astype(np.int64)
-    length = features.offsets[rows + 1] - starts
+    starts, ends, choices = _sequences(features, rows)
+    length = ends - starts
     column = np.arange(int(length.max()))
     real = column < length[:, None]
     place = np.where(real, starts[:, None] + column, 0)
@@ -114,7 +116,20 @@ def collate(features: Features, rows: Rows, pad: int, device: torch.device) -> B
         targets=_tensor(features.targets[rows], device),
         allowed=None if features.allowed is None else _tensor(features.allowed[rows], device),
         labels=None if features.labels is None else ragged(features.labels, NO_LABEL),
+        choices=None if choices is None else _tensor(choices, device),
     )
+
+
+def _sequences(features: Features, rows: Rows) -> tuple[Rows, Rows, NDArray[np.int64] | None]:
+    """Where each sequence of ``rows`` begins and ends, and which of them are the choices of each row."""
+    if features.sequences is None:
+        return features.offsets[rows], features.offsets[rows + 1], None
+    first, last = (np.searchsorted(features.sequences, features.offsets[rows + k]) for k in (0, 1))
+    count = last - first
+    column = np.arange(int(count.max()))
+    choices = np.where(column < count[:, None], (np.cumsum(count) - count)[:, None] + column, -1)
+    taken = np.concatenate([np.arange(*ends) for ends in zip(first, last, strict=True)])
+    return features.sequences[taken], features.sequences[taken + 1], choices
 
 
 def concat(parts: Sequence[Features]) -> Features:
@@ -123,19 +138,27 @@ def concat(parts: Sequence[Features]) -> Features:
         return parts[0]
     examples = np.cumsum([0, *(int(part.example.max(initial=-1)) + 1 for part in parts)])
     tokens = np.cumsum([0, *(len(part.ids) for part in parts)])
-    ends = [part.offsets[1:] + start for part, start in zip(parts, tokens, strict=False)]
+    sequences = [part.sequences for part in parts if part.sequences is not None]
     return Features(
         ids=np.concatenate([part.ids for part in parts]),
-        offsets=np.concatenate([np.zeros(1, dtype=np.int64), *ends]),
+        offsets=_joined([part.offsets for part in parts], tokens),
         example=np.concatenate([part.example + np.int32(n) for part, n in zip(parts, examples, strict=False)]),
         targets=np.concatenate([part.targets for part in parts]),
         allowed=_concat([part.allowed for part in parts]),
         chars=_concat([part.chars for part in parts]),
         type_ids=_concat([part.type_ids for part in parts]),
         labels=_concat([part.labels for part in parts]),
+        words=_concat([part.words for part in parts]),
+        sequences=_joined(sequences, tokens) if sequences else None,
         noise=parts[0].noise,
         truncated=sum(part.truncated for part in parts),
+        unread=sum(part.unread for part in parts),
     )
+
+
+def _joined(edges: Sequence[NDArray[np.int64]], tokens: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Edges of ragged rows of several parts as one; ``tokens`` counts those before each part."""
+    return np.concatenate([np.zeros(1, dtype=np.int64), *(e[1:] + n for e, n in zip(edges, tokens, strict=False))])
 
 
 def _concat(arrays: Sequence[IntArray | None]) -> IntArray | None:

@@ -30,7 +30,8 @@ class Loaded:
     @property
     def bytes(self) -> int:
         """Memory, roughly: the texts weigh about what the features do."""
-        arrays = (self.features.ids, self.features.chars, self.features.type_ids, self.features.offsets)
+        found = self.features
+        arrays = (found.ids, found.chars, found.type_ids, found.offsets, found.labels, found.words, found.sequences)
         return 2 * sum(array.nbytes for array in arrays if array is not None)
 
 

@@ -19,18 +19,32 @@ def degenerate(task: Task, predictions: pyarrow.Table, examples: list[Any], scor
     """Why a run with these development predictions is degenerate, or "".
 
     Pairs: one label covers 99 % of the predictions, or accuracy (points) is not above the largest class
-    by 1.96 standard errors. Spans: 99 % empty answers, or F1 (points) below 1. Raw text: never.
+    by 1.96 standard errors. Multiple choice: the same of the position of the answer. Tagging: the same of words.
+    Spans: 99 % empty answers, or F1 (points) below 1. Raw text: never.
     """
     if task.format == "text":
         return ""
-    rows = predictions.num_rows
-    commonest, times = Counter(predictions.column("prediction").to_pylist()).most_common(1)[0]
+    answers = predictions.column("prediction").to_pylist()
     if task.format == "span":
-        if not commonest and times >= ONE_ANSWER * rows:
-            return f"{times} of {rows} development answers are empty"
+        empty = answers.count("")
+        if empty >= ONE_ANSWER * len(answers):
+            return f"{empty} of {len(answers)} development answers are empty"
         return f"development F1 is {score:.2f}" if score < 1.0 else ""
+    if task.format == "tag":
+        answers = [label for row in answers for label in row]
+        golds = [label for example in examples for label in example.labels]
+    else:
+        golds = [example.label for example in examples]
+    return _one_class("position" if task.format == "choice" else "label", answers, golds)
+
+
+def _one_class(what: str, answers: list[int], golds: list[int]) -> str:
+    """Why these answers are no better than always giving the commonest, or ""."""
+    rows = len(answers)
+    times = max(Counter(answers).values())
     if times >= ONE_ANSWER * rows:
-        return f"{times} of {rows} development predictions are one label"
-    largest = max(Counter(example.label for example in examples).values()) / rows
+        return f"{times} of {rows} development predictions are one {what}"
+    score = 100 * sum(answer == gold for answer, gold in zip(answers, golds, strict=True)) / rows
+    largest = max(Counter(golds).values()) / rows
     floor = 100 * (largest + 1.96 * math.sqrt(largest * (1 - largest) / rows))
     return f"development accuracy {score:.2f} is not above the largest class ({floor:.2f})" if score <= floor else ""

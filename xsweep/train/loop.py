@@ -73,7 +73,8 @@ class Loop:
         on_step: Callable[[Progress], None] | None,
     ) -> None:
         assert stage.hyper is not None
-        self._network, self._features, self._length = network, features, features.lengths
+        self._network, self._features = network, features
+        self._length, self._width = features.lengths, features.widths
         self._shown, self._weights = features, features.weights
         """What the epoch under way shows of the features, and what each row counts."""
         self._stage, self._setting, self._epochs = stage, setting, stage.hyper.epochs
@@ -125,7 +126,7 @@ class Loop:
     def _step(self, step: int, batch: Rows) -> tuple[float, bool]:
         """One optimiser step; returns the batch's mean loss and whether a checkpoint is due."""
         start, world = time.perf_counter(), self._setting.world
-        micros = micro_batches(self._length, batch, world, self._setting.tokens, self._setting.price)
+        micros = micro_batches(self._width, batch, world, self._setting.tokens, self._setting.price)
         loss = torch.zeros((), device=world.device)
         for number, micro in enumerate(micros, 1):
             sync_gradients(self._network, number == len(micros))
@@ -151,7 +152,7 @@ class Loop:
         batch = self._setting.collate(self._shown, micro.rows)
         with self._setting.cast():
             logits = self._network(batch.ids, batch.mask, batch.types, batch.labels)
-        total = losses(logits, batch.targets, batch.allowed, batch.labels).sum()
+        total = losses(logits, batch.targets, batch.allowed, batch.labels, batch.choices).sum()
         share = total * (0.0 if micro.idle else 1 / count)
         # Sharded gradients are averaged over the workers; the global mean is their sum.
         (share * self._setting.world.size).backward()  # type: ignore[no-untyped-call]

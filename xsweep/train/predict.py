@@ -41,7 +41,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Logits by feature, (labels,), (tokens, 2) or (labelled tokens, outputs), and the loss of each feature, (n,)."""
+    """Logits by feature, and the loss of each feature, (n,).
+
+    (labels,) of pairs, (choices, 1), (tokens, 2) of spans, or (labelled tokens, outputs).
+    """
 
     logits: list[FloatArray]
     losses: FloatArray
@@ -64,17 +67,17 @@ def infer(network: Network, features: Features, width: int, setting: Setting) ->
     each = torch.zeros(len(features), device=device)
     network.eval()
     with torch.no_grad():
-        for micro in _share(features.lengths, setting):
+        for micro in _share(features.widths, setting):
             batch = setting.collate(features, micro.rows)
             with setting.cast():
                 logits = network(batch.ids, batch.mask, batch.types, batch.labels)
             if micro.idle:
                 continue
             rows = torch.from_numpy(micro.rows).to(device)
-            each[rows] = losses(logits, batch.targets, batch.allowed, batch.labels)
+            each[rows] = losses(logits, batch.targets, batch.allowed, batch.labels, batch.choices)
             if features.noise is not None:
                 logits = logits.argmax(-1, keepdim=True).float()
-            elif batch.labels is None and before is not None:
+            elif batch.allowed is not None:
                 logits = logits[batch.mask.bool()]
             buffer[rows if before is None else _places(before, micro.rows, features, device)] = logits
     whole = setting.world.total(buffer).cpu().numpy()
@@ -82,9 +85,14 @@ def infer(network: Network, features: Features, width: int, setting: Setting) ->
 
 
 def _before(features: Features) -> NDArray[np.int64] | None:
-    """(tokens + 1,) how many tokens before each have outputs: labelled ones, all of spans; None where rows have."""
+    """(tokens + 1,) how many tokens before each have outputs; None where rows have.
+
+    Labelled ones have, all of spans, and of multiple choice each sequence's first, which stands for the sequence.
+    """
     if features.labels is not None:
         return np.concatenate([[0], np.cumsum(features.labels != NO_LABEL)])
+    if features.sequences is not None:
+        return np.searchsorted(features.sequences[:-1], np.arange(len(features.ids) + 1))
     return None if features.allowed is None else np.arange(len(features.ids) + 1)
 
 

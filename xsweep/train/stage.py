@@ -17,6 +17,7 @@ from xsweep.models.load import head_settings, word_table
 from xsweep.plan.stage import Job, Stage
 from xsweep.spec.sweep import Layout
 from xsweep.store.store import Store
+from xsweep.tasks.features import Features
 from xsweep.tasks.formats import FORMATS
 from xsweep.tasks.source import Sources
 from xsweep.train.batches import price
@@ -227,7 +228,7 @@ class _Runner:
             "score": None if diverged or not self._world.first else development.points,
             "params": ready.params,
             "train_examples": len(train.examples),
-            "dropped": {**train.dropped, "truncated": train.features.truncated},
+            "dropped": {**train.dropped, **_cut(train.features)},
             "steps": loop.steps,
             "tokens": state.tokens,
         }
@@ -261,6 +262,11 @@ class _Runner:
         timings = {"load": load, "train": 0.0, "score": seconds, "tokens_per_second": tested.tokens / seconds}
         metrics = {"test": tested.metrics, "params": ready.params}
         return Outcome("ok", "", metrics, tested.results, timings=timings)
+
+
+def _cut(features: Features) -> dict[str, int]:
+    """What the features leave out of the texts."""
+    return {"truncated": features.truncated} | ({"unread": features.unread} if features.unread else {})
 
 
 def _shape(task: dict[str, Any]) -> str:

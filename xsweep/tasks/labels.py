@@ -1,0 +1,62 @@
+"""Labels meet by name: integers under the data set's names, or names themselves, as the task's indices."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from xsweep.tasks.rows import Place
+
+if TYPE_CHECKING:
+    import pyarrow
+
+UNLABELLED = -1
+"""What data sets put where annotators found no majority, or where labels are hidden."""
+
+
+def label_index(value: Any, index: Mapping[str, int], own: Sequence[str], place: Place, row: int) -> int:
+    """One label value, an integer under the data set's ``own`` names or a name itself, as the task's ``index``.
+
+    ``UNLABELLED`` stays what it is.
+    """
+    if isinstance(value, str):
+        name = value
+    elif isinstance(value, int):
+        if value == UNLABELLED:
+            return UNLABELLED
+        if not own:
+            raise place.fault("its labels are integers without names; `labels: [...]` names them in order")
+        if not 0 <= value < len(own):
+            raise place.fault(f"the label {value} has no name; there are {len(own)}: {', '.join(own)}", row)
+        name = own[value]
+    else:
+        raise place.fault(f"the label {value!r:.40} is neither an integer nor a name", row)
+    if name not in index:
+        raise place.fault(f"the label {name!r} is none of the task's {_few(index)}", row)
+    return index[name]
+
+
+def own_names(table: pyarrow.Table, place: Place, name: str) -> tuple[str, ...]:
+    """Names of the integers in column ``name``: as declared, else as the data set carries them; () when neither does.
+
+    The column may hold lists of labels.
+    """
+    column = place.data.columns.get(name, name)
+    metadata = (table.schema.metadata or {}).get(b"huggingface", b"{}")
+    feature = json.loads(metadata).get("info", {}).get("features", {}).get(column, {})
+    if isinstance(feature, dict):
+        feature = feature.get("feature", feature)
+    carried = tuple(feature.get("names") or ()) if isinstance(feature, dict) else ()
+    declared = place.data.labels
+    # New names for old ("0" -> "different") are fine; the same names in another order are a mistake.
+    renamed = len(declared) == len(carried) and not set(declared) & set(carried)
+    if declared and carried and declared != carried and not renamed:
+        raise place.fault(f"`labels` says {', '.join(declared)}, but the data set says {', '.join(carried)}")
+    return declared or carried
+
+
+def _few(names: Mapping[str, int], most: int = 20) -> str:
+    """The names, or the first of them and how many there are."""
+    shown = ", ".join(list(names)[:most])
+    return shown if len(names) <= most else f"{shown}, ... ({len(names)} in all)"
