@@ -50,7 +50,7 @@ class Features:
     type_ids: IntArray | None = None
     """(tokens,) segment ids, for models that take them."""
     truncated: int = 0
-    """Pairs that were cut to the longest length."""
+    """Pairs that were cut to the longest length, or questions whose answer no window holds whole."""
 
     def __len__(self) -> int:
         return len(self.example)

@@ -103,33 +103,36 @@ FORMAT = PairFormat()
 
 
 def _labels(table: pyarrow.Table, task: Task, place: Place) -> list[int]:
-    """The task's label index of each row, met by name; -1 where a row has no label."""
+    """The task's label index of each row, met by name; -1 where a row has no label or, which is noted, a wrong one."""
     values = place.column(table, "label")
     index = {name: i for i, name in enumerate(task.labels)}
     own = _own_names(table, place)
-    known: dict[Any, int] = {}
+    labels = []
     for row, value in enumerate(values):
-        if value not in known:
-            known[value] = _label(value, index, own, place, row)
-    return [known[value] for value in values]
+        if isinstance(value, int) and value != UNLABELLED and not own:
+            raise place.fault("its labels are integers without names; `labels: [...]` names them in order")
+        try:
+            labels.append(_label(value, index, own))
+        except ValueError as wrong:
+            place.note(str(wrong), row)
+            labels.append(UNLABELLED)
+    return labels
 
 
-def _label(value: Any, index: Mapping[str, int], own: Sequence[str], place: Place, row: int) -> int:
-    """One label value, an integer under the data set's names or a name itself, as the task's index."""
+def _label(value: Any, index: Mapping[str, int], own: Sequence[str]) -> int:
+    """One label, an integer under the data set's names or a name itself, as the task's index, else ``ValueError``."""
     if isinstance(value, str):
         name = value
-    elif isinstance(value, int):
+    elif isinstance(value, int) and not isinstance(value, bool):
         if value == UNLABELLED:
             return UNLABELLED
-        if not own:
-            raise place.fault("its labels are integers without names; `labels: [...]` names them in order")
         if not 0 <= value < len(own):
-            raise place.fault(f"the label {value} has no name; there are {len(own)}: {', '.join(own)}", row)
+            raise ValueError(f"the label {value} has no name; there are {len(own)}: {', '.join(own)}")
         name = own[value]
     else:
-        raise place.fault(f"the label {value!r:.40} is neither an integer nor a name", row)
+        raise ValueError(f"the label {value!r:.40} is neither an integer nor a name")
     if name not in index:
-        raise place.fault(f"the label {name!r} is none of the task's {', '.join(index)}", row)
+        raise ValueError(f"the label {name!r} is none of the task's {', '.join(index)}")
     return index[name]
 
 

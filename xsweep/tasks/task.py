@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict
 Part = Literal["train", "selection", "test"]
 """The three roles of rows: trained on, chosen by (English only), scored."""
 
+Scoring = Literal["squad", "squad_v2", "mlqa"]
+"""Whose official evaluation scores answers; ``squad_v2`` also lets questions have none."""
+
 Family = Literal["nli", "qa", "paraphrase", "completion", "commonsense", "tagging", "mixture", "control"]
 
 
@@ -33,6 +36,10 @@ class Data(Declared):
     """The format's own column name -> the data set's, where they differ."""
     labels: tuple[str, ...] = ()
     """Names of integer labels in order, where the data set carries no names of its own."""
+    blank: Literal["refuse", "drop"] = "refuse"
+    """What to do about rows of which a text is empty: say so and stop, or leave them out and count them."""
+    where: Mapping[str, str] = {}
+    """Keep rows whose text in this column of the data set begins so; ``{language}`` as in ``config``."""
     folds: tuple[int, ...] = ()
     """Tenths (0 to 9) of the rows to keep, by a hash of the example's group; empty keeps all."""
     without: Data | None = None
@@ -48,6 +55,8 @@ class Task(Declared):
     labels: tuple[str, ...] = ()
     """Label names in the order of the head's outputs; empty for spans."""
     metric: Literal["accuracy", "f1"]
+    scoring: Scoring = "squad"
+    """The evaluation that answers are scored by (span tasks)."""
     train: tuple[Data, ...]
     selection: tuple[Data, ...]
     """English rows that hyperparameters are chosen by; disjoint from anything scored."""

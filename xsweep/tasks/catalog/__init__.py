@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from xsweep.tasks.catalog import nli, qa
+from xsweep.tasks.catalog import nli, paraphrase, qa
 from xsweep.tasks.task import Data, Task
 
-_TASKS = (*nli.TASKS, *qa.TASKS)
+_TASKS = (*nli.TASKS, *paraphrase.TASKS, *qa.TASKS)
 
 CATALOG: Mapping[str, Task] = {task.name: task for task in _TASKS}
 
 _HOLDS: Mapping[tuple[str, str, str], tuple[str, ...]] = {
+    # XNLI trains on MultiNLI, in translation outside English.
     ("facebook/xnli", "*", "train"): ("nyu-mll/multi_nli",),
+    ("google/xtreme", "XNLI", "train"): ("nyu-mll/multi_nli",),
     ("nyu-mll/glue", "mnli", "*"): ("nyu-mll/multi_nli",),
+    # Two thirds of v2.0 are v1.1's questions, on the same paragraphs.
     ("rajpurkar/squad_v2", "*", "*"): ("rajpurkar/squad",),
     ("google/xtreme", "SQuAD", "*"): ("rajpurkar/squad",),
-    ("google/xtreme", "XNLI", "train"): ("nyu-mll/multi_nli",),
+    # Professional translations of a part of SQuAD's development set.
+    ("google/xquad", "*", "*"): ("rajpurkar/squad",),
+    ("google-research-datasets/xquad_r", "*", "*"): ("rajpurkar/squad",),
+    # Other questions, on SQuAD's paragraphs.
+    ("UCLNLP/adversarial_qa", "*", "*"): ("rajpurkar/squad",),
+    # PAWS-X takes its English pairs from PAWS-Wiki.
+    ("google-research-datasets/paws", "labeled_final", "*"): ("google-research-datasets/paws-x",),
+    ("google/xtreme", "PAWS-X.en", "train"): ("google-research-datasets/paws-x",),
+    ("google/xtreme", "tydiqa", "train"): ("google-research-datasets/tydiqa",),
 }
 """(data set, configuration, split) -> data sets whose rows lie inside, under another name or in translation."""
 
