@@ -224,7 +224,7 @@ class _Runner:
             "dev": state.history,
             "score": None if diverged or not self._world.first else development.points,
             "params": ready.params,
-            "train_examples": len(train.examples),
+            "train_examples": train.count,
             "dropped": {**train.dropped, "truncated": train.features.truncated},
             "steps": loop.steps,
             "tokens": state.tokens,

@@ -1,0 +1,111 @@
+"""Features on disk: tokenised once for every size of a family, every seed and every run.
+
+An entry is a folder with one array a file, mapped into memory when it is read, and ``entry.json``, written last,
+with the SHA-256 of each. An entry that is not whole and unharmed is made again, never trusted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tokenizers
+
+from xsweep.store.files import remove_tree, sha256_once, sync_folder
+from xsweep.store.keys import content_key
+from xsweep.tasks.features import Features
+
+log = logging.getLogger(__name__)
+
+FEATURES_VERSION = 1
+"""Raised when a change to a format changes the features of equal examples: what is on disk is void then."""
+
+_ARRAYS = ("ids", "offsets", "example", "targets", "allowed", "chars", "type_ids")
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """Features, with what is worth knowing of the examples that they were made from."""
+
+    features: Features
+    examples: int
+    dropped: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Tokenised:
+    """The entries in one folder, by content key."""
+
+    folder: Path
+
+    def find(self, key: Any) -> Entry | None:
+        """The entry of ``key``, a canonical JSON value; None when it is not there or not as it was written."""
+        place = self._place(key)
+        try:
+            note = json.loads((place / "entry.json").read_text("utf-8"))
+            arrays = {name: _load(place / f"{name}.npy", digest) for name, digest in note["arrays"].items()}
+            features = Features(**arrays, truncated=note["truncated"])
+            return Entry(features, note["examples"], note["dropped"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            log.warning("%s is damaged (%s) and made again", place, error)
+            return None
+
+    def get(self, key: Any, make: Callable[[], Entry]) -> Entry:
+        """The entry of ``key``, made and written when it is not there; a disk that refuses it costs the entry alone."""
+        found = self.find(key)
+        if found is not None:
+            return found
+        made, place = make(), self._place(key)
+        try:
+            _write(made, place)
+        except OSError as error:
+            log.warning("%s: tokenised data is not kept (%s)", place, error.strerror or error)
+            return made
+        return self.find(key) or made
+
+    def _place(self, key: Any) -> Path:
+        return self.folder / content_key([FEATURES_VERSION, tokenizers.__version__, key])
+
+
+def _load(path: Path, digest: str) -> Any:
+    if sha256_once(path) != digest:
+        raise ValueError(f"{path.name} is not as it was written")
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _write(entry: Entry, place: Path) -> None:
+    """Write an entry whole or not at all; of several writers the first wins, as all write the same."""
+    remove_tree(place)
+    temporary = place.with_name(f".{place.name}.{secrets.token_hex(8)}")
+    temporary.mkdir(parents=True)
+    try:
+        digests = {}
+        for name in _ARRAYS:
+            array = getattr(entry.features, name)
+            if array is not None:
+                path = temporary / f"{name}.npy"
+                _save(path, lambda handle, array=array: np.save(handle, array, allow_pickle=False))
+                digests[name] = sha256_once(path)
+        note = {"arrays": digests, "truncated": entry.features.truncated, "examples": entry.examples}
+        text = json.dumps({**note, "dropped": entry.dropped})
+        _save(temporary / "entry.json", lambda handle: handle.write(text.encode()))
+        sync_folder(temporary)
+        os.rename(temporary, place)
+    finally:
+        remove_tree(temporary)
+
+
+def _save(path: Path, write: Callable[[Any], object]) -> None:
+    with path.open("xb") as handle:
+        write(handle)
+        handle.flush()
+        os.fsync(handle.fileno())
