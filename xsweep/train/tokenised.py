@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import tokenizers
 
-from xsweep.store.files import remove_tree, sha256_once, sync_folder
+from xsweep.store.files import remove_tree, sha256_once, write_atomic
 from xsweep.store.keys import content_key
 from xsweep.tasks.features import Features
 
@@ -93,19 +93,16 @@ def _write(entry: Entry, place: Path) -> None:
             array = getattr(entry.features, name)
             if array is not None:
                 path = temporary / f"{name}.npy"
-                _save(path, lambda handle, array=array: np.save(handle, array, allow_pickle=False))
+                np.save(path, array, allow_pickle=False)
+                _sync(path)
                 digests[name] = sha256_once(path)
         note = {"arrays": digests, "truncated": entry.features.truncated, "examples": entry.examples}
-        text = json.dumps({**note, "dropped": entry.dropped})
-        _save(temporary / "entry.json", lambda handle: handle.write(text.encode()))
-        sync_folder(temporary)
+        write_atomic(temporary / "entry.json", json.dumps({**note, "dropped": entry.dropped}).encode())
         os.rename(temporary, place)
     finally:
         remove_tree(temporary)
 
 
-def _save(path: Path, write: Callable[[Any], object]) -> None:
-    with path.open("xb") as handle:
-        write(handle)
-        handle.flush()
+def _sync(path: Path) -> None:
+    with path.open("rb") as handle:
         os.fsync(handle.fileno())
