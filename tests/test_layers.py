@@ -24,6 +24,7 @@ LAYERS = [
     {"analysis"},
     {"report"},
     {"launch"},
+    {"console"},
     {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
@@ -37,6 +38,7 @@ ROOMS = {
     "matplotlib": {"report"},
     "jinja2": {"report"},
     "typer": {"cli"},
+    "rich": {"console"},
     "yaml": {"spec"},
     "datasets": {"tasks"},
 }

@@ -10,7 +10,7 @@ from xsweep.plan.cells import build_plan
 from xsweep.spec.load import load_sweep
 
 SWEEPS = Path(__file__).resolve().parent.parent / "sweeps"
-SIZES = {"pilot": (36, 8)}
+SIZES = {"pilot": (36, 8), "quickstart": (54, 24)}
 """Name -> (reporting cells, studies)."""
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xsweep import errors
+from xsweep import console, errors
 
 if TYPE_CHECKING:
-    from xsweep.engine.run import Event
     from xsweep.launch import Campaign
     from xsweep.spec.sweep import Sweep
     from xsweep.tasks.source import Sources
@@ -63,6 +63,26 @@ def _run_app() -> int:
             typer.echo(f"{error.format_message()}\nTry `xsweep --help`.", err=True)
             return 2
         raise
+
+
+@app.command()
+def init(
+    sweep: Annotated[Path, typer.Argument(metavar="SWEEP", help="The file to write, such as sweeps/mine.yaml.")],
+) -> None:
+    """Write a commented sweep file to start from.
+
+    Example: xsweep init sweeps/mine.yaml
+    """
+    if sweep.exists():
+        raise errors.UsageError(f"{sweep}: there is such a file already; choose another name")
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", sweep.stem).lstrip("._-")[:64] or "sweep"
+    text = Path(__file__).with_name("init.yaml").read_text("utf-8")
+    try:
+        sweep.parent.mkdir(parents=True, exist_ok=True)
+        sweep.write_text(text.replace("NAME\n", f"{name}\n", 1).replace("FILE", str(sweep)), "utf-8")
+    except OSError as error:
+        raise errors.UsageError(f"{sweep}: cannot be written ({error.strerror})") from error
+    typer.echo(f"{sweep}: written. Edit it, then: xsweep check {sweep}")
 
 
 @app.command()
@@ -117,11 +137,16 @@ def run(
 
     Example: xsweep run sweeps/pilot.yaml --mirror DIR
     """
-    outcome, page = _campaign(sweep, store, mirror, tracking).launch(address, _watcher())
+    campaign = _campaign(sweep, store, mirror, tracking)
+    with console.watching() as watch:
+        outcome, written = campaign.launch(address, watch)
     for label, reason in outcome.failed.items():
-        typer.echo(f"failed  {label}: {reason}", err=True)
-    typer.echo(f"{outcome.done} of {outcome.cells} cells scored; {outcome.ran} stages ran now.")
-    typer.echo(f"report: {page}")
+        typer.echo(f"failed   {label}: {reason}", err=True)
+    typer.echo(f"done:    {outcome.done} of {outcome.cells} cells scored; {outcome.ran} stages ran now.")
+    typer.echo(console.where_the_time_went(outcome.seconds))
+    typer.echo(f"found:   {written.finding}")
+    typer.echo(f"report:  {written.page}")
+    typer.echo(f"MLflow:  xsweep ui --store {store}" + (f" --tracking {tracking}" if tracking else ""))
     if not outcome.complete:
         raise typer.Exit(errors.INCOMPLETE)
 
@@ -135,7 +160,8 @@ def report(
     Example: xsweep report sweeps/pilot.yaml
     """
     campaign = _campaign(sweep, store, mirror, tracking)
-    typer.echo(f"report: {campaign.report(campaign.survey())}")
+    written = campaign.report(campaign.survey())
+    typer.echo(f"found:   {written.finding}\nreport:  {written.page}")
 
 
 @app.command()
@@ -258,15 +284,6 @@ def _summary(spec: Sweep) -> str:
         f"{len(spec.models)} models, {len(spec.arms)} arms, {len(spec.targets)} targets, {len(spec.seeds)} seeds: "
         f"{len(built.cells)} cells, {sum(map(len, built.levels))} studies."
     )
-
-
-def _watcher() -> Any:
-    """One plain line per event."""
-
-    def watch(event: Event) -> None:
-        typer.echo(f"{event.what:<6} {event.status:<10} {event.label}  {event.detail}".rstrip())
-
-    return watch
 
 
 if __name__ == "__main__":

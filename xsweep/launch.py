@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
-from xsweep.engine.run import Event, Outcome, run
+from xsweep.engine.progress import Event
+from xsweep.engine.run import Outcome, run
 from xsweep.engine.survey import survey
 from xsweep.errors import EnvironmentProblem
 from xsweep.plan.cells import Plan, build_plan
@@ -17,10 +19,12 @@ from xsweep.plan.prints import Prints
 from xsweep.plan.records import collect
 from xsweep.plan.resolve import Resolver
 from xsweep.plan.show import plan_text
-from xsweep.report.page import write_report
+from xsweep.report.page import Report, write_report
 from xsweep.spec.sweep import Sweep
 from xsweep.store.store import Store
 from xsweep.tasks.source import Sources
+from xsweep.tasks.world.catalog import TASKS as WORLD_TASKS
+from xsweep.tasks.world.controls import cached_word_blind
 from xsweep.tracking.client import shown
 from xsweep.tracking.frames import read_runs, scores_from_records
 from xsweep.tracking.sync import Launch, sync
@@ -38,13 +42,18 @@ class Campaign:
         self.store = Store(store.resolve())
         self.command = f"xsweep run {file}"
 
-    def launch(self, address: str | None, watch: Callable[[Event], None]) -> tuple[Outcome, Path]:
-        """Run the sweep, or go on with it, and write its report; returns how it ended and the page."""
-        prints = self.survey(lambda text: watch(Event("note", text, "")))
+    def launch(self, address: str | None, watch: Callable[[Event], None]) -> tuple[Outcome, Report]:
+        """Run the sweep, or go on with it, and write its report; returns how it ended and the report."""
+        begin = time.monotonic()
+        prints = self.survey(lambda text: watch(Event("note", text)))
+        checking = time.monotonic() - begin
         started = self._launch(prints)
         with _Shipper(lambda: self.sync(prints, started)):
             outcome = run(self.plan, self.store, prints, self.sources, address=address, watch=watch)
-        return outcome, self.report(prints, started, watch)
+        begin = time.monotonic()
+        report = self.report(prints, started, watch)
+        outcome.seconds = {"checking": checking, **outcome.seconds, "report": time.monotonic() - begin}
+        return outcome, report
 
     def survey(self, note: Callable[[str], None] = lambda _: None) -> Prints:
         """Check and fingerprint all that the sweep reads; raises ``DataError``."""
@@ -57,7 +66,7 @@ class Campaign:
 
     def report(
         self, prints: Prints, launch: Launch | None = None, watch: Callable[[Event], None] = lambda _: None
-    ) -> Path:
+    ) -> Report:
         """Write the report from the tracked runs, or from the store where tracking is out of reach."""
         records = collect(Resolver(self.plan, prints, self.store))
         scores = scores_from_records(records)
@@ -69,13 +78,21 @@ class Campaign:
                 note = f"MLflow at {shown(self.tracking)} does not hold what the store holds; read from the store."
         except EnvironmentProblem as problem:
             note = f"Tracking could not be reached, so this was read from the store: {problem}"
-            watch(Event("note", note, ""))
+            watch(Event("note", note))
         folder = self.store.root / "reports" / self.sweep.name
         text = self.file.read_text(encoding="utf-8-sig")
         return write_report(
             folder, self.sweep, text, records, scores, command=self.command, tracking_note=note,
-            caveats=[self.sweep.description] if self.sweep.description else [],
+            caveats=[self.sweep.description] if self.sweep.description else [], word_blind=self._word_blind(),
         )  # fmt: skip
+
+    def _word_blind(self) -> dict[str, dict[str, float]]:
+        """The controls of the artificial world, where the sweep is of it: task -> language -> points."""
+        trained = [task for arm in self.sweep.arms for task in arm.tasks]
+        used = {task.name for task in [*trained, *(target.task for target in self.sweep.targets)]}
+        if not used & set(WORLD_TASKS):
+            return {}
+        return {name: cached_word_blind(name, self.sources) for name in WORLD_TASKS}
 
     def _launch(self, prints: Prints) -> Launch:
         text = self.file.read_text(encoding="utf-8-sig")

@@ -38,7 +38,7 @@ def test_jobs_are_handed_out_in_order_and_once() -> None:
         assert await box.take(1, "b") == (jobs[1].key, jobs[1])
         assert await box.take(0, "a", (jobs[0].key, OK)) == (jobs[2].key, jobs[2])
         assert await box.wait(jobs[0].key) == {**OK, "group": 0}
-        assert await box.news(0) == ([(jobs[0].key, {**OK, "group": 0})], 2)
+        assert await box.news(0) == ([(jobs[0].key, {**OK, "group": 0})], 2, [])
 
     play(story())
 
@@ -49,7 +49,7 @@ def test_waiting_may_come_before_submitting(impatient: None) -> None:
         client = asyncio.create_task(box.wait(job.key))
         await box.hello(0, "a")
         assert await box.take(0, "a") is True
-        assert await box.news(0) == ([], 1)
+        assert await box.news(0) == ([], 1, [])
         await box.submit(job.key, job)
         await box.take(0, "a")
         ticket = asyncio.create_task(box.take(0, "a", (job.key, OK)))
@@ -156,7 +156,7 @@ def test_whatever_happens_to_groups_each_job_ends_once(events: list[tuple[int, s
                 task.cancel()
             elif isinstance(got := task.result(), tuple):
                 held[group] = got[0]
-        results, _ = await box.news(0)
+        results, _, _ = await box.news(0)
         assert sorted(key for key, _ in results) == sorted(job.key for job in jobs)
         assert {result["status"] for _, result in results} <= {"ok", "failed"}
 

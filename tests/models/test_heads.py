@@ -9,14 +9,14 @@ from xsweep.models.heads import losses, make_head, pool
 
 
 def head(form: str, seed: int = 5, outputs: int = 3) -> nn.Module:
-    return make_head(form, 8, outputs, dropout=0.0, pooling="mean", std=0.02, seed=seed)
+    return make_head(form, nn.Parameter(torch.zeros(20, 8)), outputs, dropout=0.0, pooling="mean", std=0.02, seed=seed)
 
 
 def values(module: nn.Module) -> list[Tensor]:
     return [parameter.detach().clone() for parameter in module.parameters()]
 
 
-@pytest.mark.parametrize("form", ["pair", "span"])
+@pytest.mark.parametrize("form", ["pair", "span", "text"])
 def test_a_fresh_head_is_a_function_of_its_seed_alone(form: str) -> None:
     torch.manual_seed(1)
     before = torch.get_rng_state()
@@ -24,7 +24,7 @@ def test_a_fresh_head_is_a_function_of_its_seed_alone(form: str) -> None:
     assert torch.equal(before, torch.get_rng_state())
     torch.manual_seed(2)
     assert all(map(torch.equal, first, values(head(form))))
-    assert not torch.equal(first[0], values(head(form, seed=6))[0])
+    assert not all(map(torch.equal, first, values(head(form, seed=6))))
 
 
 def test_mean_pooling_sees_real_tokens_only() -> None:
@@ -66,3 +66,17 @@ def test_pair_loss_is_cross_entropy_by_row() -> None:
     logits, targets = torch.randn(4, 3), torch.tensor([0, 2, 1, 1])
     expected = -logits.log_softmax(1)[torch.arange(4), targets]
     torch.testing.assert_close(losses(logits, targets, None), expected)
+
+
+def test_hidden_tokens_are_guessed_with_the_word_table_itself() -> None:
+    table = nn.Parameter(torch.randn(20, 8, generator=torch.Generator().manual_seed(1)))
+    guess = make_head("text", table, 1, dropout=0.0, pooling="mean", std=0.2, seed=1)
+    assert sorted(name for name, _ in guess.named_parameters()) == ["bias", "dense.bias", "dense.weight"]
+    hidden = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(2))
+    labels = torch.tensor([[-100, 3, -100, 7, -100], [-100, -100, 19, -100, -100]])
+    logits = guess(hidden[labels != -100], labels)
+    assert logits.shape == (3, 20)
+    each = functional.cross_entropy(logits, torch.tensor([3, 7, 19]), reduction="none")
+    by_row = losses(logits, labels, None, labels)
+    torch.testing.assert_close(by_row, torch.stack([each[0] + each[1], each[2]]))
+    assert torch.autograd.grad(by_row.sum(), table)[0].abs().sum() > 0

@@ -77,7 +77,7 @@ def test_workers_share_a_batch_in_equally_many_parts(lengths: list[int], tokens:
     length = np.array(lengths, dtype=np.int64)
     batch = np.arange(len(lengths))
     worlds = [World(rank, size, torch.device("cpu")) for rank in range(size)]
-    shares = [micro_batches(length, batch, world, tokens) for world in worlds]
+    shares = [micro_batches(length, batch, world, tokens, 32) for world in worlds]
     assert len({len(share) for share in shares}) == 1
     real = [micro.rows for share in shares for micro in share if not micro.idle]
     assert sorted(np.concatenate(real).tolist()) == batch.tolist()

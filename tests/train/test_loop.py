@@ -19,7 +19,6 @@ from xsweep.spec.sweep import Training
 from xsweep.store.store import Store
 from xsweep.tasks.examples import load_split
 from xsweep.tasks.formats import FORMATS
-from xsweep.train.batches import PRICES
 from xsweep.train.seeds import derive
 from xsweep.train.stage import Context, run_job
 from xsweep.train.world import World
@@ -52,7 +51,15 @@ def plain(place: Place, stage: Stage) -> tuple[dict[str, Tensor], list[float]]:
     encoder = AutoModel.from_pretrained(folder, add_pooling_layer=False, attn_implementation="sdpa")
     for parameter in encoder.parameters():
         parameter.data = parameter.data.clone()
-    head = make_head("pair", 32, 2, dropout=0.0, pooling="first", std=0.1, seed=derive(stage.seed, "head", "pair"))
+    head = make_head(
+        "pair",
+        encoder.embeddings.word_embeddings.weight,
+        2,
+        dropout=0.0,
+        pooling="first",
+        std=0.1,
+        seed=derive(stage.seed, "head", "pair"),
+    )
     examples = load_split(task, "train", place.sources).examples
     features = FORMATS["pair"].encode(examples, task, AutoTokenizer.from_pretrained(folder))
     rows = [torch.from_numpy(features.ids[features.span(i)].astype(np.int64)) for i in range(len(features))]
@@ -89,7 +96,7 @@ def plain(place: Place, stage: Stage) -> tuple[dict[str, Tensor], list[float]]:
 def test_equal_to_plain_pytorch_bit_for_bit(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """With all of a batch in one micro-batch, as plain code has it."""
     stage = place.stage(place.task("others"), place.model(), training=Training(batch_size=7))
-    monkeypatch.setitem(PRICES, "cpu", 100_000)
+    monkeypatch.setattr("xsweep.train.stage.price", lambda device, trunk: 100_000)
     torch.set_num_threads(1)
     expected, losses = plain(place, stage)
     got, steps = train(stage, place.context())
@@ -102,10 +109,10 @@ def test_equal_to_plain_pytorch_bit_for_bit(place: Place, monkeypatch: pytest.Mo
 def test_micro_batches_leave_the_training_as_it_is(place: Place, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     task = place.task("spans", "span") if form == "span" else place.task("others")
     stage = place.stage(task, place.model(), hyper=Hyper(1e-3, 1))
-    monkeypatch.setitem(PRICES, "cpu", 100_000)
+    monkeypatch.setattr("xsweep.train.stage.price", lambda device, trunk: 100_000)
     whole, losses = train(stage, place.context("whole", tokens=100_000))
     for tokens, price in ((20, 32), (60, 32), (4096, 0)):
-        monkeypatch.setitem(PRICES, "cpu", price)
+        monkeypatch.setattr("xsweep.train.stage.price", lambda device, trunk, price=price: price)
         parts, steps = train(stage, place.context(f"cut-{tokens}", tokens=tokens))
         assert steps == pytest.approx(losses, abs=1e-6)
         assert distance(parts, whole) < 1e-5

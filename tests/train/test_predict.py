@@ -6,7 +6,7 @@ import torch
 
 from tests.train.small import Place
 from xsweep.models.heads import Network, losses, make_head
-from xsweep.models.load import load_encoder, load_tokenizer
+from xsweep.models.load import load_encoder, load_tokenizer, word_table
 from xsweep.tasks.examples import load_split
 from xsweep.tasks.features import FloatArray
 from xsweep.tasks.formats import FORMATS
@@ -21,9 +21,10 @@ def test_batched_scores_are_those_of_single_rows(place: Place, form: str) -> Non
     task = place.task("spans", "span") if form == "span" else place.task("others")
     examples = load_split(task, "selection", place.sources).examples[:12]
     features = FORMATS[form].encode(examples, task, load_tokenizer(folder))
-    head = make_head(form, 32, 2, dropout=0.5, pooling="mean", std=0.5, seed=1)
-    network = Network(load_encoder(folder, 0.5), head)
-    outputs = infer(network, features, 2, Setting(World(0, 1, torch.device("cpu")), 100, 1, "fp32"))
+    encoder = load_encoder(folder, 0.5)
+    head = make_head(form, word_table(encoder), 2, dropout=0.5, pooling="mean", std=0.5, seed=1)
+    network = Network(encoder, head)
+    outputs = infer(network, features, 2, Setting(World(0, 1, torch.device("cpu")), 100, 1, "fp32", 32))
     network.eval()
     for row in range(len(features)):
         ids = torch.from_numpy(features.ids[features.span(row)].astype(np.int64))[None]

@@ -15,7 +15,7 @@ from tests.train.small import Place, pair_rows
 from xsweep.errors import DataError
 from xsweep.models.load import load_tokenizer
 from xsweep.tasks.examples import fingerprint, load_split
-from xsweep.tasks.features import Features
+from xsweep.tasks.features import NO_LABEL, Features, Noise
 from xsweep.tasks.formats import FORMATS
 from xsweep.tasks.task import Task
 from xsweep.train import data
@@ -32,10 +32,7 @@ def made(form: str, place: Place) -> Features:
 
 def equal(one: Features, other: Features) -> bool:
     pairs = [(getattr(one, item.name), getattr(other, item.name)) for item in fields(Features)]
-    return all(
-        a is b if a is None or b is None else np.array_equal(a, b) and np.asarray(a).dtype == np.asarray(b).dtype
-        for a, b in pairs
-    )
+    return all(np.array_equal(a, b) and a.dtype == b.dtype if isinstance(a, np.ndarray) else a == b for a, b in pairs)
 
 
 @pytest.mark.parametrize("form", ["pair", "span"])
@@ -47,10 +44,18 @@ def test_what_is_found_is_what_was_made(place: Place, tmp_path: Path, form: str)
     for entry in (first, again):
         assert equal(entry.features, features)
         assert (entry.examples, entry.dropped) == (7, {"folds": 2})
-        assert isinstance(entry.features.ids, np.memmap)
+        assert isinstance(entry.features.ids.base, np.memmap)
         assert not entry.features.ids.flags.writeable
     assert disk.find({"a": 2}) is None
     assert [path.name for path in disk.folder.iterdir() if path.name.startswith(".")] == []
+
+
+def test_what_hides_tokens_is_kept_too(place: Place, tmp_path: Path) -> None:
+    features = made("pair", place)
+    noisy = replace(features, labels=np.full(len(features.ids), NO_LABEL, dtype=np.int32), noise=Noise(3, (0, 1, 2)))
+    found = Tokenised(tmp_path / "features").get("k", lambda: Entry(noisy, 7, {})).features
+    assert found.noise == noisy.noise
+    assert equal(found, noisy)
 
 
 def harmed(folder: Path) -> Iterator[str]:
@@ -95,6 +100,8 @@ class Counted:
     def __init__(self, inner: Any) -> None:
         self.inner, self.calls = inner, 0
         self.model_input_names = inner.model_input_names
+        self.all_special_ids = inner.all_special_ids
+        self.mask_token_id = inner.mask_token_id
 
     def __call__(self, *texts: Any, **options: Any) -> Any:
         self.calls += 1

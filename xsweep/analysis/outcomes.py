@@ -64,12 +64,14 @@ def holes(records: Sequence[Record], sweep: Sweep) -> pl.DataFrame:
     languages = {target.name: target.languages for target in sweep.targets}
     reported = [record for record in records if record.role == "report"]
     by_cell = {(str(r.kind), r.model.name, r.arm, r.target, r.seed): r for r in reported}
+    pretrained = {record.model.name: record for record in reported if record.kind == "pretrain"}
     rows = []
     for cell in (record for record in reported if record.kind == "evaluate"):
         found = _unscored(cell, languages[cell.target or ""])
         if found:
             behind = [("intermediate", None), ("target", cell.target)]
             before = [by_cell.get((kind, cell.model.name, cell.arm, target, cell.seed)) for kind, target in behind]
+            before.insert(0, pretrained.get(cell.model.name))
             broken = (_broken(record) for record in before if record)
             where = next((row for row in broken if row), found)
             rows.append((cell.model.name, cell.arm, cell.target, cell.seed, *where))
@@ -99,7 +101,7 @@ def _unscored(cell: Record, languages: Sequence[str]) -> tuple[str, str, str] | 
 
 def budgets(records: Sequence[Record], sweep: Sweep) -> pl.DataFrame:
     """BUDGETS of the sweep, in the order of its searches."""
-    trained = [record for record in records if record.kind != "evaluate"]
+    trained = [record for record in records if record.kind in ("intermediate", "target")]
     groups: dict[tuple[str, str, str, str | None], list[Record]] = {}
     for record in trained:
         groups.setdefault((record.model.name, record.arm, record.kind, record.target), []).append(record)

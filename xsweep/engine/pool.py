@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 import uuid
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError, wait
 from contextlib import suppress
 from types import TracebackType
@@ -34,7 +35,8 @@ class GroupPool:
     A runner that raises fails its job alone. A job whose worker is killed is run again, at most twice.
     Raises EnvironmentProblem when the cluster can not hold one group; when none comes up within
     ``patience`` seconds, when none is left or the cluster is silent, every future raises it, ``problem``
-    holds it and Ray's logs are kept.
+    holds it and Ray's logs are kept. ``on_running`` is called, in a thread of the pool, with the keys of the
+    jobs that run, whenever they are others than before.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class GroupPool:
         runner: str = "xsweep.train.stage:run_job",
         *,
         patience: float = 300.0,
+        on_running: Callable[[Sequence[str]], None] = lambda _: None,
     ) -> None:
         self.groups = 0
         self.problem: EnvironmentProblem | None = None
@@ -53,7 +56,7 @@ class GroupPool:
         self.cluster = cluster
         self._layout = layout
         self._config = {"runner": runner, "context": context, "cpus": layout.cpus}
-        self._patience = patience
+        self._patience, self._on_running = patience, on_running
         self._lock = threading.Lock()
         self._futures: dict[str, Future[Result]] = {}
         self._closing = threading.Event()
@@ -162,10 +165,11 @@ class GroupPool:
 
     def _watch(self) -> None:
         """Body of the thread that brings results in and notices that none can come any more."""
-        start, seen = time.monotonic(), 0
+        start, seen, running = time.monotonic(), 0, list[str]()
         while True:
+            before = running
             try:
-                news, ready = self._next_news(seen)
+                news, ready, running = self._next_news(seen, before)
             except BaseException as error:
                 if not self._closing.is_set():
                     self._give_up(f"the cluster stopped answering: {describe(error)}")
@@ -173,6 +177,8 @@ class GroupPool:
             for key, result in news:
                 self._settle(key, result)
             seen += len(news)
+            if running != before:
+                self._on_running(running)
             if self.problem is not None:
                 return
             if self._closing.is_set() and all(future.done() for future in list(self._futures.values())):
@@ -181,14 +187,14 @@ class GroupPool:
                 self._give_up(f"no worker group came up within {self._patience:.0f} s: {self._needs_and_has()}")
                 return
 
-    def _next_news(self, seen: int) -> tuple[list[tuple[str, Result]], int]:
-        answer = self.handle.news.remote(seen).future()
+    def _next_news(self, seen: int, running: list[str]) -> tuple[list[tuple[str, Result]], int, list[str]]:
+        answer = self.handle.news.remote(seen, running).future()
         end = time.monotonic() + _SILENCE_SECONDS
         while not wait([answer], timeout=0.5).done:
             failure = self.cluster.failure()
             if failure or time.monotonic() > end:
                 raise EnvironmentProblem(failure or f"silence for {_SILENCE_SECONDS:.0f} s")
-        news: tuple[list[tuple[str, Result]], int] = answer.result()
+        news: tuple[list[tuple[str, Result]], int, list[str]] = answer.result()
         return news
 
     def _settle(self, key: str, result: Result) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import platform
 import signal
-from collections.abc import Callable, Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from xsweep.engine.cluster import Cluster
 from xsweep.engine.pool import GroupPool
+from xsweep.engine.progress import PRETRAINING, REPORTING, SEARCHING, Event, Progress, to_do
 from xsweep.engine.search import run_level
 from xsweep.engine.signals import Stop, interruptible
 from xsweep.engine.studies import Suggestions, decide
@@ -30,17 +34,6 @@ COUNTS = ("ok", "degenerate")
 """Statuses of stages whose scores count."""
 
 
-@dataclass(frozen=True)
-class Event:
-    """Something that a watcher of the sweep wants to know."""
-
-    what: str
-    """``study``, ``trial``, ``stage`` or ``note``."""
-    label: str
-    status: str = ""
-    detail: str = ""
-
-
 @dataclass
 class Outcome:
     """How a launch ended: reporting cells done and wanted, stages run now, and what failed."""
@@ -50,6 +43,8 @@ class Outcome:
     ran: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     """Label of each stage that failed in this launch -> its reason."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Phase -> wall time of this launch."""
 
     @property
     def complete(self) -> bool:
@@ -79,6 +74,7 @@ def run(
     ``EnvironmentProblem`` when the cluster cannot hold the workers that the layout asks for.
     """
     launch = _Launch(plan, Resolver(plan, prints, store), store, watch)
+    begin = time.monotonic()
     with store.lease():
         if launch.open():
             from xsweep.train.stage import Context  # brings torch, which an idle launch does not need
@@ -87,31 +83,67 @@ def run(
             with (
                 interruptible(lambda text: watch(Event("note", text))) as stop,
                 Cluster(address, scratch=_scratch(address, store)) as cluster,
-                GroupPool(cluster, plan.sweep.layout, context) as pool,
+                GroupPool(cluster, plan.sweep.layout, context, on_running=launch.on_running) as pool,
             ):
+                launch.seconds["starting Ray"] = time.monotonic() - begin
                 launch.go(pool, cluster.scratch, stop)
+                begin = time.monotonic()
+            launch.seconds["ending Ray"] = time.monotonic() - begin
         launch.tidy()
     done = sum(scored(launch.resolver, cell) for cell in plan.cells)
-    return Outcome(done, len(plan.cells), launch.ran, launch.failed)
+    return Outcome(done, len(plan.cells), launch.ran, launch.failed, launch.seconds)
 
 
 class _Launch:
     """One launch of a sweep: what it ran and what failed, on top of what the store knows."""
 
     def __init__(self, plan: Plan, resolver: Resolver, store: Store, watch: Callable[[Event], None]) -> None:
-        self.plan, self.resolver, self.store, self.watch = plan, resolver, store, watch
+        self.plan, self.resolver, self.store, self._watch = plan, resolver, store, watch
         self.ran = 0
         self.failed: dict[str, str] = {}
+        self.seconds: dict[str, float] = {}
+        self._labels: dict[str, str] = {}
+        """Of every job handed to the pool, by its key."""
         self._failed_keys: set[str] = set()
+        self._progress = Progress(Counter())
         self._trials: dict[str, dict[int, Trial]] = {}
 
     def open(self) -> bool:
         """Whether anything is left to do."""
         searches = (cell for level in self.plan.levels for cell in level)
-        return any(self._undecided(cell) for cell in searches) or any(True for _ in self.resolver.ready())
+        return any(map(self._undecided, searches)) or any(True for _ in self.resolver.ready())
 
     def go(self, pool: GroupPool, scratch: Path, stop: Stop) -> None:
-        """Run the levels of studies, then the reporting stages."""
+        """Pretrain what has no weights yet, run the levels of studies, then the reporting stages."""
+        self._progress = Progress(to_do(self.resolver, self._trials_done()))
+        with self._timed(PRETRAINING):
+            self._run_all(self.resolver.pretraining, pool, stop)
+        with self._timed(SEARCHING):
+            self._search(pool, scratch, stop)
+        with self._timed(REPORTING):
+            self._run_all(self.resolver.ready, pool, stop)
+
+    def on_running(self, keys: Sequence[str]) -> None:
+        """Tell the watcher what runs now."""
+        self.watch(Event("running", ", ".join(self._labels.get(key, key) for key in keys)))
+
+    def watch(self, event: Event) -> None:
+        """Hand ``event`` on with how far the launch is."""
+        progress = self._progress
+        self._watch(replace(event, done=progress.done, total=progress.total, left=progress.left()))
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        begin, jobs = time.monotonic(), self._progress.of(phase)
+        if jobs:
+            self.watch(Event("phase", phase, "", f"{jobs} to do"))
+        yield
+        self.seconds[phase] = time.monotonic() - begin
+
+    # ---- studies ---------------------------------------------------------------------------------
+
+    def _search(self, pool: GroupPool, scratch: Path, stop: Stop) -> None:
+        """Run the studies, level by level, and write their decisions."""
         for level in self.plan.levels:
             studies = [study for cell in level if (study := self._undecided(cell))]
             for study in studies:
@@ -123,7 +155,6 @@ class _Launch:
                 raise _stopped(stop)
             for study in studies:
                 self._decide(study)
-        self._report(pool, stop)
 
     def tidy(self) -> None:
         """Evict weights that the sweep does not keep."""
@@ -133,7 +164,10 @@ class _Launch:
                 if stage and stage.parent:
                     self.store.evict(stage.parent)
 
-    # ---- studies ---------------------------------------------------------------------------------
+    def _trials_done(self) -> dict[str, int]:
+        """Trials that the store has of each study without a decision, by address."""
+        searches = (cell for level in self.plan.levels for cell in level)
+        return {study.address: len(self._finished(study)) for cell in searches if (study := self._undecided(cell))}
 
     def _undecided(self, cell: Cell) -> Study | None:
         study = self.resolver.study(cell)
@@ -154,11 +188,14 @@ class _Launch:
             ended |= found
 
     def _trial_job(self, study: Study, hyper: Hyper) -> Job:
-        return self.resolver.job(self.resolver.trial(study, hyper))
+        job = self.resolver.job(self.resolver.trial(study, hyper))
+        self._labels[job.key] = f"{study.label}, lr {hyper.lr:.2g}, {hyper.epochs} epochs"
+        return job
 
     def _on_trial(self, pool: GroupPool, study: Study, trial: Trial) -> None:
         self.ran += 1
         self._trials.setdefault(study.address, {})[trial.number] = trial
+        self._progress.ended((SEARCHING, study.model), pool.result(trial.key)["seconds"])
         label, said = f"{study.label} t{trial.number:02d}", ""
         if trial.status == "failed":
             result = pool.result(trial.key)
@@ -187,16 +224,17 @@ class _Launch:
         manifest = self.store.manifest(trial.key)
         return manifest.reason if manifest else trial.status
 
-    # ---- reporting stages ------------------------------------------------------------------------
+    # ---- stages outside studies ------------------------------------------------------------------
 
-    def _report(self, pool: GroupPool, stop: Stop) -> None:
+    def _run_all(self, ready: Callable[[], Iterator[tuple[str, Job]]], pool: GroupPool, stop: Stop) -> None:
         """Keep every ready job in the pool until nothing is left that may run."""
         flying: dict[Future[dict[str, Any]], tuple[str, Job]] = {}
         submitted: set[str] = set()
         while not stop.event.is_set():
-            for label, job in self.resolver.ready():
+            for label, job in ready():
                 if job.key not in submitted and not any(stage.key in self._failed_keys for stage in job.stages):
                     submitted.add(job.key)
+                    self._labels[job.key] = label
                     flying[pool.submit(job)] = (label, job)
             if not flying:
                 return
@@ -209,6 +247,9 @@ class _Launch:
         if result["status"] == "aborted":
             return
         self.ran += 1
+        stage = job.stages[-1]
+        phase = PRETRAINING if stage.kind == "pretrain" else REPORTING
+        self._progress.ended((phase, stage.model.name), result["seconds"])
         if result["status"] == "failed":
             self.failed[label] = result["reason"]
             self._failed_keys.add(self._note_failure(job, result))

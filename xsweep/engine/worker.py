@@ -9,7 +9,7 @@ import time
 import traceback
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -82,12 +82,19 @@ class Mailbox:
         """The result of the job ``key``, which may be submitted later."""
         return await asyncio.shield(self._entry(key).result)
 
-    async def news(self, seen: int) -> tuple[list[tuple[str, Result]], int]:
-        """Results after the first ``seen``, as soon as there is one, and how many groups have come up so far."""
+    async def news(self, seen: int, running: Sequence[str] = ()) -> tuple[list[tuple[str, Result]], int, list[str]]:
+        """Results after the first ``seen``, how many groups have come up so far, and the keys that run now.
+
+        Answers as soon as there is a result or other keys than ``running`` run.
+        """
         end = time.monotonic() + _NEWS_SECONDS
-        while len(self._results) == seen and not self._over and await self._changed(end):
-            pass
-        return self._results[seen:], sum(group.ready for group in self._groups)
+        while len(self._results) == seen and self._running() == list(running) and not self._over:
+            if not await self._changed(end):
+                break
+        return self._results[seen:], sum(group.ready for group in self._groups), self._running()
+
+    def _running(self) -> list[str]:
+        return [group.lease for group in self._groups if group.lease is not None]
 
     async def hello(self, group: int, life: str) -> None:
         """A group's first rank has started, perhaps after its predecessor died in the middle of a job."""
@@ -112,6 +119,7 @@ class Mailbox:
         while mine.life == life and not mine.dead and not self._over:
             if mine.lease is None and self._queue:
                 mine.lease = self._queue.popleft()
+                self._wake()
             if mine.lease is not None:
                 job = self._entries[mine.lease].job
                 assert job is not None

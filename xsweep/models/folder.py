@@ -12,8 +12,10 @@ from typing import Any
 
 from xsweep.errors import EnvironmentProblem
 from xsweep.models.model import Model
+from xsweep.models.world import world_folder
 from xsweep.store.files import sha256
 from xsweep.tasks.source import Sources
+from xsweep.tasks.world.tables import is_world
 
 MODEL_TYPES = ("bert", "eurobert", "modernbert", "roberta", "xlm-roberta", "xlm-roberta-xl")
 """``model_type`` of the encoders that own heads, sharding and freezing are tested with; no other is loaded."""
@@ -37,6 +39,8 @@ def model_folder(model: Model, sources: Sources) -> Path:
     """
     if model.path:
         folder = Path(model.path)
+    elif is_world(model.id):
+        folder = world_folder(model.id, sources.cache)
     elif sources.mirrors:
         found = sources.folder(model.id)
         if found is None:
@@ -101,7 +105,12 @@ def model_print(model: Model, sources: Sources) -> str:
 
 def cached_model_print(model: Model, sources: Sources) -> str | None:
     """``model_print`` from what is remembered, else None; hashes nothing and downloads nothing."""
-    folder = Path(model.path) if model.path else sources.folder(model.id) if sources.mirrors else _downloaded(model)
+    if model.path:
+        folder: Path | None = Path(model.path)
+    elif is_world(model.id):
+        folder = world_folder(model.id, sources.cache)
+    else:
+        folder = sources.folder(model.id) if sources.mirrors else _downloaded(model)
     if folder is None or not folder.is_dir():
         return None
     digests = {path.name: sources.recall("files", _state(path)) for path in _printed(folder)}

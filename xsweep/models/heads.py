@@ -6,7 +6,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, Partial
 from torch.nn import functional
+
+from xsweep.tasks.features import NO_LABEL
 
 Pooling = Literal["first", "mean"]
 
@@ -42,6 +45,28 @@ class SpanHead(nn.Module):
         return logits
 
 
+class TextHead(nn.Module):
+    """Dense, GELU, norm, and the encoder's own word table: logits (hidden tokens, vocabulary) of what stood there.
+
+    The table is the encoder's parameter, not this module's: it is trained and saved once.
+    """
+
+    def __init__(self, width: int, table: nn.Parameter) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.bias = nn.Parameter(torch.empty(table.shape[0]))
+        self._table = [table]  # in a list, so that it is no parameter of this module
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Logits from the hidden states (hidden tokens, width) of the tokens asked about."""
+        table: Tensor = self._table[0]
+        if isinstance(table, DTensor):
+            table = table.full_tensor(grad_placements=[Partial("avg")])
+        vector = self.norm(functional.gelu(self.dense(hidden)))
+        return functional.linear(vector, table.to(vector.dtype), self.bias)
+
+
 class Network(nn.Module):
     """An encoder with a head."""
 
@@ -50,10 +75,15 @@ class Network(nn.Module):
         self.encoder = encoder
         self.head = head
 
-    def forward(self, ids: Tensor, mask: Tensor, types: Tensor | None) -> Tensor:
-        """Logits in fp32: (rows, outputs) for pairs, (rows, tokens, 2) for spans."""
+    def forward(self, ids: Tensor, mask: Tensor, types: Tensor | None, labels: Tensor | None = None) -> Tensor:
+        """Logits in fp32: (rows, outputs) for pairs, (rows, tokens, 2) for spans.
+
+        With ``labels``, (labelled tokens, outputs): of the tokens that have one alone, row by row.
+        """
         extra = {} if types is None else {"token_type_ids": types}
         hidden = self.encoder(input_ids=ids, attention_mask=mask, **extra).last_hidden_state
+        if labels is not None:
+            hidden = hidden[labels != NO_LABEL]
         logits: Tensor = self.head(hidden, mask)
         return logits.float()
 
@@ -67,11 +97,19 @@ def pool(hidden: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
 
 
 def make_head(
-    format_: str, width: int, outputs: int, *, dropout: float, pooling: Pooling, std: float, seed: int
+    format_: str, table: nn.Parameter, outputs: int, *, dropout: float, pooling: Pooling, std: float, seed: int
 ) -> nn.Module:
-    """A fresh head on the CPU: weights normal with deviation ``std``, biases zero, a function of ``seed`` alone."""
+    """A fresh head on the CPU: weights normal with deviation ``std``, biases zero, a function of ``seed`` alone.
+
+    ``table`` is the encoder's word table (vocabulary, width).
+    """
+    width = table.shape[1]
     with torch.random.fork_rng([]):
-        head: nn.Module = PairHead(width, outputs, dropout, pooling) if format_ == "pair" else SpanHead(width)
+        head: nn.Module
+        if format_ == "text":
+            head = TextHead(width, table)
+        else:
+            head = PairHead(width, outputs, dropout, pooling) if format_ == "pair" else SpanHead(width)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in head.parameters():
@@ -82,8 +120,15 @@ def make_head(
     return head
 
 
-def losses(logits: Tensor, targets: Tensor, allowed: Tensor | None) -> Tensor:
-    """The loss of each row, (rows,): cross-entropy of pairs, or of spans where ``allowed`` is given."""
+def losses(logits: Tensor, targets: Tensor, allowed: Tensor | None, labels: Tensor | None = None) -> Tensor:
+    """The loss of each row, (rows,): cross-entropy of pairs, or of spans where ``allowed`` is given.
+
+    With ``labels`` (rows, tokens), the sum over a row's labelled tokens, to be divided by their number.
+    """
+    if labels is not None:
+        asked = labels != NO_LABEL
+        each = functional.cross_entropy(logits, labels[asked], reduction="none")
+        return each.new_zeros(len(labels)).index_add(0, asked.nonzero()[:, 0], each)
     if allowed is None:
         return functional.cross_entropy(logits, targets, reduction="none")
     return span_losses(logits, targets, allowed)

@@ -75,11 +75,6 @@ def word_table(encoder: nn.Module) -> nn.Parameter:
     return table
 
 
-def width(encoder: nn.Module) -> int:
-    """Width of the hidden states."""
-    return int(encoder.config.hidden_size)  # type: ignore[union-attr, arg-type]
-
-
 def head_settings(encoder: nn.Module) -> tuple[float, float]:
     """(dropout, deviation of fresh weights) that a new head takes from the encoder's configuration."""
     config: Any = encoder.config

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from xsweep.tasks.task import Declared
+from pydantic import Field
+
+from xsweep.tasks.task import Declared, Task
+
+
+class Pretrain(Declared):
+    """How an encoder is pretrained as a masked language model: a stage like any other, cached by its content."""
+
+    task: Task
+    """Raw text."""
+    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    epochs: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)] = 64
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """One pretraining serves all reporting seeds, as a published checkpoint does."""
 
 
 class Model(Declared):
@@ -22,3 +36,5 @@ class Model(Declared):
     params: int | None = None
     """Parameters that a fine-tune's forward pass uses; counted from the weights when left out."""
     embedding_params: int | None = None
+    pretrain: Pretrain | None = None
+    """For a model that starts from random weights; published checkpoints have theirs behind them."""

@@ -5,7 +5,7 @@ Unknown stays unknown (None): a price made up from a missing number would be wor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -55,6 +55,7 @@ def estimate(plan: Plan, counted: Mapping[str, Mapping[str, int]] = MappingProxy
     asked = len({(c.model, c.arm, c.target) for c in plan.cells})
     return Cost(
         (
+            *_pretraining(plan),
             Line("intermediate trials", trials[0] * len(first), trials[0] * len(first), _sum(plan, first, trials[0])),
             Line("target trials", trials[1] * asked, trials[1] * len(second), _sum(plan, second, trials[1])),
             Line("intermediate", len(arms), len(shared), _sum(plan, shared, 1)),
@@ -62,6 +63,24 @@ def estimate(plan: Plan, counted: Mapping[str, Mapping[str, int]] = MappingProxy
             Line("evaluate", len(plan.cells), len(plan.cells), _scoring(plan)),
         )
     )
+
+
+def _pretraining(plan: Plan) -> Iterator[Line]:
+    """A line for the models that start from random weights, where there are any."""
+    models = [model for model in plan.sweep.models if model.pretrain]
+    flops = [_pretraining_flops(model) for model in models]
+    if models:
+        yield Line("pretrain", len(models), len(models), None if None in flops else sum(f for f in flops if f))
+
+
+def _pretraining_flops(model: Model) -> float | None:
+    recipe = model.pretrain
+    if recipe is None or model.params is None or model.embedding_params is None:
+        return None
+    if recipe.task.rows is None or recipe.task.tokens is None:
+        return None
+    trunk = model.params - model.embedding_params
+    return 6.0 * trunk * recipe.task.rows * recipe.task.tokens * recipe.epochs
 
 
 def _with_counts(model: Model, counted: Mapping[str, int] | None) -> Model:

@@ -43,6 +43,10 @@ def readings(sweep: Sweep) -> Iterator[Reading]:
 
 
 def _all(sweep: Sweep) -> Iterator[Reading]:
+    for model in sweep.models:
+        if model.pretrain is not None:
+            yield Reading(model.pretrain.task, "train")
+            yield Reading(model.pretrain.task, "selection")
     for arm in sweep.arms:
         for task in arm.tasks:
             yield Reading(task, "train")

@@ -38,9 +38,10 @@ class Record:
 
 
 def collect(resolver: Resolver) -> list[Record]:
-    """Every stage of the sweep: trials of decided studies, then the stages behind each reporting cell."""
+    """Every stage of the sweep: pretraining, trials of decided studies, then the stages behind each reporting cell."""
     plan = resolver.plan
-    records = [record for level in plan.levels for cell in level for record in _trials(resolver, cell)]
+    records = [record for model in plan.sweep.models for record in _pretrained(resolver, model.name)]
+    records += [record for level in plan.levels for cell in level for record in _trials(resolver, cell)]
     for model, arm, seed in dict.fromkeys((c.model, c.arm, c.seed) for c in plan.cells if c.arm != BASELINE):
         stage = resolver.intermediate(model, arm, seed)
         records.append(_record(resolver, Cell(model, arm, None, seed, "report"), "intermediate", stage))
@@ -54,6 +55,12 @@ def family(arm: Arm) -> str:
     """The arm's family: declared, or that of its tasks where they agree; ``none`` for the baseline."""
     families = {task.family for task in arm.tasks}
     return arm.family or (families.pop() if len(families) == 1 else "mixture" if families else BASELINE)
+
+
+def _pretrained(resolver: Resolver, model: str) -> Iterator[Record]:
+    stage = resolver.pretrained(model)
+    if stage:
+        yield _record(resolver, Cell(model, BASELINE, None, stage.seed, "report"), "pretrain", stage)
 
 
 def _trials(resolver: Resolver, cell: Cell) -> Iterator[Record]:
@@ -77,7 +84,7 @@ def _record(
 ) -> Record:
     plan = resolver.plan
     arm = plan.arm(cell.arm)
-    tasks = (plan.target(cell.target).task,) if cell.target else arm.tasks
+    tasks = (plan.target(cell.target).task,) if cell.target else arm.tasks or (stage.tasks if stage else ())
     if stage and stage.kind == "evaluate":
         trained = resolver.target(cell)
         hyper = trained.hyper if trained else None

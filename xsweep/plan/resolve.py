@@ -13,7 +13,7 @@ from xsweep.plan.cells import BASELINE, Cell, Plan
 from xsweep.plan.prints import Prints
 from xsweep.plan.stage import Hyper, Job, Stage
 from xsweep.plan.study import Study
-from xsweep.spec.sweep import Arm, Target
+from xsweep.spec.sweep import Arm, Target, Training
 from xsweep.store.keys import content_key
 from xsweep.store.store import Store
 
@@ -34,6 +34,34 @@ class Resolver:
         if model.params is not None or not counted:
             return model
         return model.model_copy(update={"params": counted["forward"], "embedding_params": counted["embedding"]})
+
+    # ---- pretraining -----------------------------------------------------------------------------
+
+    def pretrained(self, model: str) -> Stage | None:
+        """The stage that pretrains a model whose weights start at random; None for a published checkpoint."""
+        recipe = self._models[model].pretrain
+        if recipe is None:
+            return None
+        names = [f"{part}/{recipe.task.name}" for part in ("train", "selection")]
+        return self._remember(
+            Stage(
+                kind="pretrain",
+                model=self._models[model],
+                model_print=self.prints.models[model],
+                tasks=(recipe.task,),
+                prints={name: self.prints.splits[name] for name in names},
+                training=Training(batch_size=recipe.batch_size),
+                seed=recipe.seed,
+                hyper=Hyper(recipe.lr, recipe.epochs),
+            )
+        )
+
+    def pretraining(self) -> Iterator[tuple[str, Job]]:
+        """(label, job) of every model that must be pretrained before anything else can run; the largest first."""
+        for model in sorted(self._models, key=lambda name: -(self.model(name).params or 0)):
+            stage = self.pretrained(model)
+            if stage and self._must_train(stage):
+                yield f"{model} / pretraining", self.job(stage)
 
     # ---- studies ---------------------------------------------------------------------------------
 
@@ -88,14 +116,15 @@ class Resolver:
         """The intermediate stage of (model, arm) at a reporting seed; None while undecided."""
         search = self.plan.intermediate_search(model, arm)
         hyper = self.decided(search)
-        return self._training_stage(search, hyper, seed, None) if hyper else None
+        return self._training_stage(search, hyper, seed, _key(self.pretrained(model))) if hyper else None
 
     def target(self, cell: Cell) -> Stage | None:
         """The target stage of a reporting cell; None while it or its intermediate is undecided."""
         assert cell.target
         hyper = self.decided(self.plan.target_search(cell.model, cell.arm, cell.target))
-        parent = None if cell.arm == BASELINE else self.intermediate(cell.model, cell.arm, cell.seed)
-        if hyper is None or (parent is None and cell.arm != BASELINE):
+        baseline = cell.arm == BASELINE
+        parent = self.pretrained(cell.model) if baseline else self.intermediate(cell.model, cell.arm, cell.seed)
+        if hyper is None or (parent is None and not baseline):
             return None
         return self._training_stage(cell, hyper, cell.seed, _key(parent))
 
@@ -129,7 +158,7 @@ class Resolver:
         chain = [stage]
         while (parent := chain[0].parent) and not self.store.has_weights(parent):
             chain.insert(0, self._stages[parent])
-        keep = {s.key for s in chain if s.kind == "intermediate" or self.plan.sweep.keep == "all"}
+        keep = {s.key for s in chain if s.kind in ("pretrain", "intermediate") or self.plan.sweep.keep == "all"}
         return Job(tuple(chain), frozenset(keep - {s.key for s in chain if s.kind == "evaluate"}))
 
     def ready(self) -> Iterator[tuple[str, Job]]:
@@ -177,9 +206,9 @@ class Resolver:
     # ---- making stages ---------------------------------------------------------------------------
 
     def _search_parent(self, cell: Cell) -> Stage | None:
-        """The winning intermediate at the search seed, which a target search of an arm starts from."""
+        """What a search starts from: the pretrained model, or of an arm the winning intermediate at the search seed."""
         if cell.target is None or cell.arm == BASELINE:
-            return None
+            return self.pretrained(cell.model)
         return self.intermediate(cell.model, cell.arm, self.plan.sweep.search.seed)
 
     def _training_stage(self, cell: Cell, hyper: Hyper, seed: int, parent: str | None) -> Stage:

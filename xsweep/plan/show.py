@@ -9,8 +9,6 @@ from xsweep.plan.cost import estimate
 from xsweep.plan.records import Record, collect
 from xsweep.plan.resolve import Resolver
 
-GROUPS = ("intermediate trials", "target trials", "intermediate", "target", "evaluate")
-
 
 def plan_rows(plan: Plan, resolver: Resolver | None) -> dict[str, Any]:
     """The plan as JSON: one row per kind of stage. ``done`` is None while the data is unverified."""

@@ -12,7 +12,7 @@ from xsweep.spec.sweep import Training
 from xsweep.store.keys import content_key
 from xsweep.tasks.task import Task
 
-Kind = Literal["intermediate", "target", "evaluate"]
+Kind = Literal["pretrain", "intermediate", "target", "evaluate"]
 
 TRAINING_VERSION = 1
 """Semantic version of the training code: raised when a change to it changes results."""

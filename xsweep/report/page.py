@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from xsweep.analysis.controls import controls
 from xsweep.analysis.design import Design
 from xsweep.analysis.gains import ALL, family_gains, intervals, paired_gains
 from xsweep.analysis.outcomes import budget_times, budgets, holes
@@ -26,6 +29,14 @@ from xsweep.store.files import guarded, write_atomic
 _HERE = Path(__file__).parent
 
 
+@dataclass(frozen=True)
+class Report:
+    """A report that was written: its page, and the answer in one sentence."""
+
+    page: Path
+    finding: str
+
+
 def write_report(
     out: Path,
     sweep: Sweep,
@@ -36,15 +47,19 @@ def write_report(
     command: str,
     tracking_note: str,
     caveats: Sequence[str] = (),
-) -> Path:
-    """Write ``tables/``, ``figures/`` and ``report.html`` under ``out``; returns the page's path.
+    word_blind: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+) -> Report:
+    """Write ``tables/``, ``figures/`` and ``report.html`` under ``out``; returns the page and what it says first.
 
     ``scores`` is SCORES, from MLflow or the store. ``caveats`` are said in a banner; ``tracking_note`` says how to
-    open MLflow, or why the scores were not read from it. Equal arguments, equal bytes, but for the seconds in
+    open MLflow, or why the scores were not read from it. ``word_blind`` gives the controls of the artificial world:
+    task -> language -> points; nothing for a sweep of real tasks. Equal arguments, equal bytes, but for the seconds in
     ``tables/budgets_times.csv``. Raises ``EnvironmentProblem`` when ``out`` cannot be written.
     """
     design = Design.of(sweep, records)
     tables = _tables(design, sweep, records, scores)
+    if word_blind:
+        tables["controls"] = controls(word_blind, scores)
     gains, means = tables["gains"], tables["family_intervals"]
     drawn = curve_points(tables["family_gains"], means)
     found = views.answer(design, gains, means)
@@ -58,7 +73,7 @@ def write_report(
             "command": command, "tracking_note": tracking_note, "caveats": caveats,
         }  # fmt: skip
         write_atomic(out / "report.html", _render(context).encode())
-    return out / "report.html"
+    return Report(out / "report.html", found.sentence)
 
 
 def _tables(design: Design, sweep: Sweep, records: Sequence[Record], scores: pl.DataFrame) -> dict[str, pl.DataFrame]:
@@ -93,6 +108,7 @@ def _context(
         "gain_groups": groups,
         "points": {panel: views.point_rows(drawn, panel) for panel in (ALL, *design.targets)},
         "score_tables": views.score_tables(design, tables["scores"]),
+        "controls": views.control_rows(tables["controls"]) if "controls" in tables else [],
         "holes": list(missing),
         "budgets": views.budget_rows(tables["budgets"]),
         "declared": views.declared(sweep),

@@ -226,6 +226,28 @@ def _means(own: pl.DataFrame, languages: Sequence[str], planned: int) -> dict[st
     }
 
 
+def control_rows(table: pl.DataFrame) -> list[dict[str, Any]]:
+    """One row per task of the artificial world: the control and the best of the models, by language."""
+    rows = []
+    for (task,), own in table.group_by("task", maintain_order=True):
+        lines = list(own.iter_rows(named=True))
+        others = [line for line in lines if line["language"] != ENGLISH]
+        scored = all(line["score"] is not None for line in lines)
+        means = [statistics.fmean(line[name] for line in others) for name in ("control", "score")] if scored else []
+        rows.append(
+            {
+                "task": task,
+                "languages": [line["language"] for line in lines],
+                "control": [points(line["control"]) for line in lines],
+                "best": [points(line["score"]) for line in lines],
+                "scored": scored,
+                "copying": [line["language"] for line in lines if line["copying"]],
+                "all_copying": bool(means) and means[0] >= means[1],
+            }
+        )
+    return rows
+
+
 def point_rows(drawn: pl.DataFrame, panel: str) -> list[dict[str, str]]:
     """The means that a panel draws, as a table beside it."""
     rows = drawn.filter(pl.col("seed").is_null(), panel=panel).iter_rows(named=True)

@@ -98,6 +98,8 @@ def _content(arm: Arm) -> Hashable:
 def _pooled(arm: Arm, node: Node, found: Findings) -> None:
     for index, task in enumerate(arm.tasks):
         first = arm.tasks[0]
+        if task.format == "text":
+            found.add(node, f"{task.name} is raw text: a model is pretrained on it, it is no arm", "tasks", index)
         if task.name in [other.name for other in arm.tasks[:index]]:
             found.add(node, f"{task.name!r} is given twice", "tasks", index)
         elif task.format != first.format:
@@ -145,6 +147,13 @@ def seeds(values: tuple[int, ...], node: Node, found: Findings) -> None:
     for index, seed in enumerate(values):
         if seed in values[:index]:
             found.add(node, f"{seed} is given twice", index)
+
+
+def freeze(training: Training, models: Iterable[Model], root: Node, found: Findings) -> None:
+    """A model that starts from random weights needs all of them trained."""
+    raw = [model.name for model in models if model.pretrain]
+    if training.freeze != "none" and raw:
+        found.add(root, f"{listed(raw)} start from random weights, which cannot be frozen", "train", "freeze")
 
 
 def carry(training: Training, arms: Iterable[Arm], targets: Iterable[Target], root: Node, found: Findings) -> None:

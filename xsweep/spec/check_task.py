@@ -50,6 +50,8 @@ def _head(value: Task, node: Node, found: Findings) -> None:
         return
     if value.scoring != "squad":
         found.add(node, "is for span tasks", "scoring")
+    if value.format == "text":
+        return
     if len(value.labels) < 2 or len(set(value.labels)) < len(value.labels):
         found.add(node, "a pair task needs two labels or more, each once", "labels")
     if value.metric != "accuracy":
@@ -59,6 +61,7 @@ def _head(value: Task, node: Node, found: Findings) -> None:
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "pair": ("premise", "hypothesis", "label", "id"),
     "span": ("question", "context", "answers", "id"),
+    "text": ("text", "id"),
 }
 
 

@@ -59,6 +59,8 @@ class _Loader:
             check.arms(root.at("arms"), arms, self.found)
         check.targets(targets, self.found)
         self._across(root, values, [arm for arm, _ in arms], [target for target, _ in targets])
+        if isinstance(training := values.get("train"), Training):
+            check.freeze(training, [model for model, _ in models], root, self.found)
         for name, parts in (("models", models), ("arms", arms), ("targets", targets)):
             values[name] = tuple(part.value for part in parts)
         return values
@@ -193,7 +195,7 @@ class _Loader:
         elif task is not None:
             languages = node.fields.get("languages", name.with_value(task.languages))
             node = node.with_fields(task=name.with_value(task), languages=languages)
-            if task.test is None:
+            if task.test is None or task.format == "text":
                 self.found.add(name, f"{task.name} has no test rows, so it cannot be a target")
             else:
                 check_languages(task, languages, self.found)

@@ -13,6 +13,9 @@ IntArray: TypeAlias = NDArray[np.int32]
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 T = TypeVar("T")
 
+NO_LABEL = -100
+"""The label of tokens that are not asked about; the value that losses of torch leave out."""
+
 BATCH = 1000
 """Examples tokenised at once: enough for the tokenizer's threads, little enough for memory."""
 
@@ -22,6 +25,16 @@ class Tokenizer(Protocol):
 
     model_input_names: list[str]
 
+    @property
+    def all_special_ids(self) -> list[int]:
+        """Ids of all special tokens."""
+        ...
+
+    @property
+    def mask_token_id(self) -> Any:
+        """The id that stands for a hidden token; None where there is none."""
+        ...
+
     def __call__(self, text: list[str], text_pair: list[str] | None = None, **options: Any) -> Any:
         """Encode a batch of texts, or of pairs."""
         ...
@@ -29,6 +42,15 @@ class Tokenizer(Protocol):
     def num_special_tokens_to_add(self, pair: bool = False) -> int:
         """Tokens that the template adds."""
         ...
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Masked language modelling: which token stands for a hidden one, and which are never hidden."""
+
+    mask: int
+    special: tuple[int, ...]
+    rate: float = 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +71,10 @@ class Features:
     """(tokens, 2) code points of the context that each token covers; None for pairs."""
     type_ids: IntArray | None = None
     """(tokens,) segment ids, for models that take them."""
+    labels: IntArray | None = None
+    """(tokens,) the label of each token, ``NO_LABEL`` where none is asked for; None where rows are labelled."""
+    noise: Noise | None = None
+    """How tokens are hidden from a masked language model; None for all else."""
     truncated: int = 0
     """Pairs that were cut to the longest length, or questions whose answer no window holds whole."""
 
@@ -59,6 +85,14 @@ class Features:
     def lengths(self) -> NDArray[np.int64]:
         """(n,) tokens of each feature."""
         return np.diff(self.offsets)
+
+    @property
+    def weights(self) -> NDArray[np.int64]:
+        """(n,) what each feature counts in a mean loss: its labelled tokens, or 1 where rows are labelled."""
+        if self.labels is None:
+            return np.ones(len(self), dtype=np.int64)
+        before: NDArray[np.int64] = np.concatenate([[0], np.cumsum(self.labels != NO_LABEL)])
+        return before[self.offsets[1:]] - before[self.offsets[:-1]]
 
     def span(self, index: int) -> slice:
         """Where feature ``index`` lies in the arrays over tokens."""

@@ -49,7 +49,18 @@ class Span:
     """Language of the answers, which some evaluations have rules for."""
 
 
-Example: TypeAlias = Pair | Span
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Running text."""
+
+    id: int
+    uid: str
+    group: str
+    """Digest of the text: copies fall into one fold."""
+    text: str
+
+
+Example: TypeAlias = Pair | Span | Text
 
 
 @dataclass(frozen=True)

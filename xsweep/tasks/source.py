@@ -1,4 +1,4 @@
-"""Where data sets come from: mirror folders, or the Hugging Face hub.
+"""Where data sets come from: mirror folders, the Hugging Face hub, or (``world/...``) the program itself.
 
 A mirror holds ``ORG--NAME/CONFIG/SPLIT.parquet`` (or ``SPLIT-00000-of-00004.parquet``, ...); the folder of the
 configuration ``default`` may be left out. With mirrors given, the first that has the data set is read and the
@@ -21,6 +21,7 @@ from xsweep.store.keys import content_key
 from xsweep.tasks import hub
 from xsweep.tasks.hub import one_line
 from xsweep.tasks.task import Data
+from xsweep.tasks.world.tables import is_world, world_state, world_table
 
 if TYPE_CHECKING:
     import pyarrow
@@ -49,11 +50,15 @@ class Sources:
         the hub cannot be reached.
         """
         data = concrete(data, language)
+        if is_world(data.dataset):
+            return world_table(data.dataset, data.config, data.split)
         return _read_parquet(data, self._files(data)) if self.mirrors else hub.table(data, self._commit(data))
 
     def state(self, data: Data, language: str | None = None) -> dict[str, Any]:
         """What the bytes of a split depend on, known without reading them: files and times, or a commit."""
         data = concrete(data, language)
+        if is_world(data.dataset):
+            return {"world": world_state()}
         if not self.mirrors:
             return {"dataset": data.dataset, "commit": self._commit(data)}
         # The change time catches an edit that was given back its old size and modification time.

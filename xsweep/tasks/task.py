@@ -13,7 +13,7 @@ Part = Literal["train", "selection", "test"]
 Scoring = Literal["squad", "squad_v2", "mlqa"]
 """Whose official evaluation scores answers; ``squad_v2`` also lets questions have none."""
 
-Family = Literal["nli", "qa", "paraphrase", "completion", "commonsense", "tagging", "mixture", "control"]
+Family = Literal["nli", "qa", "paraphrase", "completion", "commonsense", "tagging", "text", "mixture", "control"]
 
 
 class Declared(BaseModel):
@@ -51,7 +51,7 @@ class Task(Declared):
 
     name: str
     family: Family
-    format: Literal["pair", "span"]
+    format: Literal["pair", "span", "text"]
     labels: tuple[str, ...] = ()
     """Label names in the order of the head's outputs; empty for spans."""
     metric: Literal["accuracy", "f1"]

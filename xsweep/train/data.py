@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from xsweep.errors import DataError
 from xsweep.store.keys import content_key
 from xsweep.tasks.examples import cached_fingerprint, load_split, subset
@@ -41,8 +43,7 @@ class Loaded:
     @property
     def bytes(self) -> int:
         """Memory, roughly: the texts weigh about what the features do."""
-        arrays = (self.features.ids, self.features.chars, self.features.type_ids, self.features.offsets)
-        return 2 * sum(array.nbytes for array in arrays if array is not None)
+        return 2 * sum(value.nbytes for value in vars(self.features).values() if isinstance(value, np.ndarray))
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,10 @@ def degenerate(task: Task, predictions: pyarrow.Table, examples: list[Any], scor
     """Why a run with these development predictions is degenerate, or "".
 
     Pairs: one label covers 99 % of the predictions, or accuracy (points) is not above the largest class
-    by 1.96 standard errors. Spans: 99 % empty answers, or F1 (points) below 1.
+    by 1.96 standard errors. Spans: 99 % empty answers, or F1 (points) below 1. Raw text: never.
     """
+    if task.format == "text":
+        return ""
     rows = predictions.num_rows
     commonest, times = Counter(predictions.column("prediction").to_pylist()).most_common(1)[0]
     if task.format == "span":

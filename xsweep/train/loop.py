@@ -12,6 +12,7 @@ import torch
 from xsweep.models.heads import Network, losses
 from xsweep.plan.stage import Stage
 from xsweep.tasks.features import Features
+from xsweep.tasks.noise import hide
 from xsweep.train.batches import Micro, Rows, epoch_batches, micro_batches
 from xsweep.train.checkpoint import Checkpoints
 from xsweep.train.failpoint import after_step
@@ -73,6 +74,8 @@ class Loop:
     ) -> None:
         assert stage.hyper is not None
         self._network, self._features, self._length = network, features, features.lengths
+        self._shown, self._weights = features, features.weights
+        """What the epoch under way shows of the features, and what each row counts."""
         self._stage, self._setting, self._epochs = stage, setting, stage.hyper.epochs
         self._per_epoch = -(-len(features) // stage.training.batch_size)
         self.steps = self._per_epoch * self._epochs
@@ -106,6 +109,8 @@ class Loop:
         epoch = step // self._per_epoch + 1
         batches = epoch_batches(len(self._features), self._stage.training.batch_size, self._stage.seed, epoch)
         self._network.train()
+        self._shown = hide(self._features, derive(self._stage.seed, "hide", epoch))
+        self._weights = self._shown.weights
         for batch in batches[step % self._per_epoch :]:
             loss, wanted = self._step(step, batch)
             step += 1
@@ -120,11 +125,11 @@ class Loop:
     def _step(self, step: int, batch: Rows) -> tuple[float, bool]:
         """One optimiser step; returns the batch's mean loss and whether a checkpoint is due."""
         start, world = time.perf_counter(), self._setting.world
-        micros = micro_batches(self._length, batch, world, self._setting.tokens)
+        micros = micro_batches(self._length, batch, world, self._setting.tokens, self._setting.price)
         loss = torch.zeros((), device=world.device)
         for number, micro in enumerate(micros, 1):
             sync_gradients(self._network, number == len(micros))
-            loss += self._backward(micro, len(batch))
+            loss += self._backward(micro, max(1, int(self._weights[batch].sum())))
         norm = self._optimizer.gather()
         # One exchange a step: the loss, the norm, and whether the first worker's clock asks for a checkpoint.
         due = torch.tensor(float(self._checkpoints.due()), device=world.device)
@@ -139,11 +144,14 @@ class Loop:
         return mean, wanted > 0
 
     def _backward(self, micro: Micro, count: int) -> torch.Tensor:
-        """Add a micro-batch's share of the gradient of the mean over ``count`` rows; returns its share of the loss."""
-        batch = self._setting.collate(self._features, micro.rows)
+        """Add a micro-batch's share of the gradient of the mean over ``count`` rows, or labelled tokens.
+
+        Returns its share of the loss.
+        """
+        batch = self._setting.collate(self._shown, micro.rows)
         with self._setting.cast():
-            logits = self._network(batch.ids, batch.mask, batch.types)
-        total = losses(logits, batch.targets, batch.allowed).sum()
+            logits = self._network(batch.ids, batch.mask, batch.types, batch.labels)
+        total = losses(logits, batch.targets, batch.allowed, batch.labels).sum()
         share = total * (0.0 if micro.idle else 1 / count)
         # Sharded gradients are averaged over the workers; the global mean is their sum.
         (share * self._setting.world.size).backward()  # type: ignore[no-untyped-call]

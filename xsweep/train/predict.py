@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xsweep.models.heads import Network, losses
-from xsweep.tasks.features import Features, FloatArray
-from xsweep.train.batches import PRICES, Batch, Micro, Rows, collate, cut
+from xsweep.tasks.features import NO_LABEL, Features, FloatArray
+from xsweep.train.batches import Batch, Micro, Rows, collate, cut
 from xsweep.train.world import World
 
 
@@ -27,6 +27,8 @@ class Setting:
     pad: int
     """The padding token's id."""
     precision: str
+    price: int
+    """What one more micro-batch costs, in tokens (``batches.price``)."""
 
     def cast(self) -> AbstractContextManager[object]:
         """The context of a forward pass: bf16 for what is safe in it, or nothing."""
@@ -39,7 +41,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Logits by feature, (labels,) or (tokens, 2), and the loss of each feature, (n,)."""
+    """Logits by feature, (labels,), (tokens, 2) or (labelled tokens, outputs), and the loss of each feature, (n,)."""
 
     logits: list[FloatArray]
     losses: FloatArray
@@ -51,46 +53,57 @@ class Outputs:
 
 
 def infer(network: Network, features: Features, width: int, setting: Setting) -> Outputs:
-    """Run all ``features``; ``width`` is the head's. Every worker gets everything.
+    """Run all ``features``; ``width`` is that of the outputs. Every worker gets everything.
 
+    Of raw text only the likeliest token is kept, as one output: logits over a vocabulary would fill any memory.
     Workers fill their own places of a buffer of zeros, and the sum over workers is the whole.
     """
-    spans = features.allowed is not None
-    total = len(features.ids) if spans else len(features)
+    before = _before(features)
     device = setting.world.device
-    buffer, each = torch.zeros(total, width, device=device), torch.zeros(len(features), device=device)
+    buffer = torch.zeros(len(features) if before is None else int(before[-1]), width, device=device)
+    each = torch.zeros(len(features), device=device)
     network.eval()
     with torch.no_grad():
         for micro in _share(features.lengths, setting):
             batch = setting.collate(features, micro.rows)
             with setting.cast():
-                logits = network(batch.ids, batch.mask, batch.types)
+                logits = network(batch.ids, batch.mask, batch.types, batch.labels)
             if micro.idle:
                 continue
             rows = torch.from_numpy(micro.rows).to(device)
-            each[rows] = losses(logits, batch.targets, batch.allowed)
-            places = _places(features, micro.rows, device) if spans else rows
-            buffer[places] = logits[batch.mask.bool()] if spans else logits
+            each[rows] = losses(logits, batch.targets, batch.allowed, batch.labels)
+            if features.noise is not None:
+                logits = logits.argmax(-1, keepdim=True).float()
+            elif batch.labels is None and before is not None:
+                logits = logits[batch.mask.bool()]
+            buffer[rows if before is None else _places(before, micro.rows, features, device)] = logits
     whole = setting.world.total(buffer).cpu().numpy()
-    return Outputs(_split(whole, features, spans), setting.world.total(each).cpu().numpy())
+    return Outputs(_split(whole, features, before), setting.world.total(each).cpu().numpy())
+
+
+def _before(features: Features) -> NDArray[np.int64] | None:
+    """(tokens + 1,) how many tokens before each have outputs: labelled ones, all of spans; None where rows have."""
+    if features.labels is not None:
+        return np.concatenate([[0], np.cumsum(features.labels != NO_LABEL)])
+    return None if features.allowed is None else np.arange(len(features.ids) + 1)
 
 
 def _share(length: Rows, setting: Setting) -> Iterator[Micro]:
     """This worker's micro-batches of all rows; idle ones keep it in step with the others."""
     world = setting.world
-    parts = cut(length, np.argsort(length, kind="stable"), setting.tokens, PRICES[world.device.type])
+    parts = cut(length, np.argsort(length, kind="stable"), setting.tokens, setting.price)
     for turn in range(0, len(parts), world.size):
         mine = turn + world.rank
         yield Micro(parts[mine]) if mine < len(parts) else Micro(parts[turn][:1], idle=True)
 
 
-def _places(features: Features, rows: Rows, device: torch.device) -> Tensor:
-    """Where the tokens of ``rows`` lie in the arrays over tokens."""
-    places = np.concatenate([np.arange(features.offsets[row], features.offsets[row + 1]) for row in rows])
-    return torch.from_numpy(places).to(device)
+def _places(before: NDArray[np.int64], rows: Rows, features: Features, device: torch.device) -> Tensor:
+    """Where the outputs of ``rows`` lie in the buffer; ``before`` counts the tokens with outputs before each token."""
+    ends = [(before[features.offsets[row]], before[features.offsets[row + 1]]) for row in rows]
+    return torch.from_numpy(np.concatenate([np.arange(start, end) for start, end in ends])).to(device)
 
 
-def _split(whole: NDArray[np.float32], features: Features, spans: bool) -> list[FloatArray]:
-    if not spans:
+def _split(whole: NDArray[np.float32], features: Features, before: NDArray[np.int64] | None) -> list[FloatArray]:
+    if before is None:
         return list(whole)
-    return [whole[features.span(index)] for index in range(len(features))]
+    return np.split(whole, before[features.offsets[1:-1]])

@@ -12,6 +12,7 @@ import numpy as np
 
 from xsweep.models.heads import Network
 from xsweep.tasks.formats import FORMATS
+from xsweep.tasks.noise import hide
 from xsweep.tasks.task import Task
 from xsweep.train.batches import concat
 from xsweep.train.data import Loaded
@@ -28,6 +29,7 @@ class Development:
 
     def __init__(self, network: Network, task: Task, rows: Loaded, setting: Setting) -> None:
         self._network, self._task, self._rows, self._setting = network, task, rows, setting
+        self._features = hide(rows.features, 0)
         self._predictions: pyarrow.Table | None = None
         self._last: dict[str, Any] = {}
         self.seconds = 0.0
@@ -36,13 +38,13 @@ class Development:
     def score(self, epoch: int) -> dict[str, Any]:
         """``epoch``, ``loss`` and the task's metrics in points; raises ``DivergenceError``."""
         start, form = time.perf_counter(), FORMATS[self._task.format]
-        outputs = infer(self._network, self._rows.features, form.outputs(self._task), self._setting)
+        outputs = infer(self._network, self._features, form.outputs(self._task), self._setting)
         if not outputs.finite:
             raise DivergenceError(f"the logits were not finite after epoch {epoch}")
         if not self._setting.world.first:
             return {}
-        self._predictions = form.predict(self._rows.features, outputs.logits, self._rows.examples, self._task)
-        loss = float(np.mean(outputs.losses, dtype=np.float64))
+        self._predictions = form.predict(self._features, outputs.logits, self._rows.examples, self._task)
+        loss = float(np.sum(outputs.losses, dtype=np.float64) / max(1, int(self._features.weights.sum())))
         self._last = {"epoch": epoch, "loss": loss, **form.score(self._predictions)}
         self.seconds += time.perf_counter() - start
         return self._last

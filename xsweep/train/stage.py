@@ -13,12 +13,13 @@ import torch
 from xsweep.errors import EnvironmentProblem, UsageError
 from xsweep.models.folder import count_params, model_folder, model_print
 from xsweep.models.heads import Network, make_head
-from xsweep.models.load import head_settings, width
+from xsweep.models.load import head_settings, word_table
 from xsweep.plan.stage import Job, Stage
 from xsweep.spec.sweep import Layout
 from xsweep.store.store import Store
 from xsweep.tasks.formats import FORMATS
 from xsweep.tasks.source import Sources
+from xsweep.train.batches import price
 from xsweep.train.checkpoint import Checkpoints, newest
 from xsweep.train.data import Reader
 from xsweep.train.failpoint import at_start
@@ -141,14 +142,15 @@ class _Runner:
         if model_print(stage.model, sources) != stage.model_print:
             raise EnvironmentProblem(f"{folder}: the model has changed since it was planned; run again")
         base = live(folder, stage.model_print, stage.training, self._world)
-        pad = base.tokenizer.pad_token_id
+        pad, layout, params = base.tokenizer.pad_token_id, self._context.layout, count_params(folder)
         assert isinstance(pad, int)
+        cost = price(self._world.device.type, params["trunk"])
         return _Ready(
             stage,
             self._network(stage, base),
             Reader(sources, base.tokenizer, base.tokenizer_print, stage.prints),
-            Setting(self._world, self._context.layout.tokens, pad, stage.training.precision),
-            count_params(folder),
+            Setting(self._world, layout.tokens, pad, stage.training.precision, cost),
+            params,
             time.perf_counter() - start,
         )
 
@@ -173,7 +175,7 @@ class _Runner:
         dropout, std = head_settings(base.encoder)
         head = make_head(
             task.format,
-            width(base.encoder),
+            word_table(base.encoder),
             FORMATS[task.format].outputs(task),
             dropout=dropout,
             pooling=stage.model.pooling,

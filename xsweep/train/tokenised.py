@@ -11,7 +11,7 @@ import logging
 import os
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,12 @@ import tokenizers
 
 from xsweep.store.files import remove_tree, sha256_once, write_atomic
 from xsweep.store.keys import content_key
-from xsweep.tasks.features import Features
+from xsweep.tasks.features import Features, Noise
 
 log = logging.getLogger(__name__)
 
 FEATURES_VERSION = 1
 """Raised when a change to a format changes the features of equal examples: what is on disk is void then."""
-
-_ARRAYS = ("ids", "offsets", "example", "targets", "allowed", "chars", "type_ids")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +49,7 @@ class Tokenised:
         try:
             note = json.loads((place / "entry.json").read_text("utf-8"))
             arrays = {name: _load(place / f"{name}.npy", digest) for name, digest in note["arrays"].items()}
-            features = Features(**arrays, truncated=note["truncated"])
-            return Entry(features, note["examples"], note["dropped"])
+            return Entry(Features(**arrays, **_rest(note["rest"])), note["examples"], note["dropped"])
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -79,7 +76,13 @@ class Tokenised:
 def _load(path: Path, digest: str) -> Any:
     if sha256_once(path) != digest:
         raise ValueError(f"{path.name} is not as it was written")
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    return np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
+
+
+def _rest(values: dict[str, Any]) -> dict[str, Any]:
+    """The fields that are no arrays, from their JSON form."""
+    noise = values.get("noise")
+    return values if noise is None else {**values, "noise": Noise(**{**noise, "special": tuple(noise["special"])})}
 
 
 def _write(entry: Entry, place: Path) -> None:
@@ -88,16 +91,19 @@ def _write(entry: Entry, place: Path) -> None:
     temporary = place.with_name(f".{place.name}.{secrets.token_hex(8)}")
     temporary.mkdir(parents=True)
     try:
-        digests = {}
-        for name in _ARRAYS:
-            array = getattr(entry.features, name)
-            if array is not None:
-                path = temporary / f"{name}.npy"
-                np.save(path, array, allow_pickle=False)
+        digests: dict[str, str] = {}
+        rest: dict[str, Any] = {}
+        for field in fields(entry.features):
+            value = getattr(entry.features, field.name)
+            if isinstance(value, np.ndarray):
+                path = temporary / f"{field.name}.npy"
+                np.save(path, value, allow_pickle=False)
                 _sync(path)
-                digests[name] = sha256_once(path)
-        note = {"arrays": digests, "truncated": entry.features.truncated, "examples": entry.examples}
-        write_atomic(temporary / "entry.json", json.dumps({**note, "dropped": entry.dropped}).encode())
+                digests[field.name] = sha256_once(path)
+            elif value is not None:
+                rest[field.name] = asdict(value) if isinstance(value, Noise) else value
+        note = {"arrays": digests, "rest": rest, "examples": entry.examples, "dropped": entry.dropped}
+        write_atomic(temporary / "entry.json", json.dumps(note).encode())
         os.rename(temporary, place)
     finally:
         remove_tree(temporary)

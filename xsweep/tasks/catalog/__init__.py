@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 from xsweep.tasks.catalog import nli, paraphrase, qa
 from xsweep.tasks.task import Data, Task
+from xsweep.tasks.world.catalog import TASKS as WORLD_TASKS
+from xsweep.tasks.world.catalog import TEXT as WORLD_TEXT
 
-_TASKS = (*nli.TASKS, *paraphrase.TASKS, *qa.TASKS)
+_TASKS = (*nli.TASKS, *paraphrase.TASKS, *qa.TASKS, *WORLD_TASKS.values(), WORLD_TEXT)
 
 CATALOG: Mapping[str, Task] = {task.name: task for task in _TASKS}
 

@@ -10,6 +10,8 @@ from xsweep.tasks.task import Data, Task
 from xsweep.tasks.world.frames import LABELS
 from xsweep.tasks.world.languages import ENGLISH, LANGUAGES
 
+_TEXT = "world/text"
+
 
 def _task(name: str, format: Literal["pair", "span"], rows: int, tokens: int) -> Task:
     dataset = "world/" + name.removeprefix("world_").replace("_", "-")
@@ -29,6 +31,20 @@ def _task(name: str, format: Literal["pair", "span"], rows: int, tokens: int) ->
         tokens=tokens,
     )
 
+
+TEXT = Task(
+    name="world_text",
+    family="text",
+    format="text",
+    metric="accuracy",
+    train=tuple(Data(dataset=_TEXT, config=code, split="train") for code in LANGUAGES),
+    selection=(Data(dataset=_TEXT, config=ENGLISH, split="validation"),),
+    max_length=32,
+    licence="made by the program",
+    rows=2000 * len(LANGUAGES),
+    tokens=9,
+)
+"""Raw text of every language, which the world's encoders are pretrained on."""
 
 TASKS: Mapping[str, Task] = MappingProxyType(
     {

@@ -1,0 +1,94 @@
+"""What a watcher of a sweep is told: events as they come, how far the sweep is, and how long it may still take."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from xsweep.plan.cells import BASELINE
+from xsweep.plan.resolve import Resolver
+
+Unit: TypeAlias = tuple[str, str]
+"""(phase, model) of one job: jobs of one unit take about the same time."""
+
+PRETRAINING, SEARCHING, REPORTING = "pretraining", "searching", "reporting runs"
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that a watcher of the sweep wants to know."""
+
+    what: str
+    """``phase``, ``study``, ``trial``, ``stage``, ``note``, or ``running``: then the label names all that runs now."""
+    label: str
+    status: str = ""
+    detail: str = ""
+    done: int = 0
+    """Jobs ended in this launch; with ``total`` 0 the event says nothing of progress."""
+    total: int = 0
+    left: float | None = None
+    """Seconds that the rest may take; None while nothing of its kind has been timed."""
+
+
+@dataclass
+class Progress:
+    """Jobs to do and done, by unit. Times come from this launch alone."""
+
+    todo: Counter[Unit]
+    clock: Callable[[], float] = time.monotonic
+    _spent: dict[Unit, list[float]] = field(default_factory=dict)
+    _start: float | None = None
+
+    def __post_init__(self) -> None:
+        self.total, self.done = self.todo.total(), 0
+
+    def of(self, phase: str) -> int:
+        """Jobs of a phase that are left."""
+        return sum(count for (name, _), count in self.todo.items() if name == phase)
+
+    def ended(self, unit: Unit, seconds: float) -> None:
+        """Count a job that took ``seconds`` on its worker group."""
+        if self._start is None:
+            self._start = self.clock() - seconds
+        self.todo[unit] = max(0, self.todo[unit] - 1)
+        self.done = min(self.done + 1, self.total)
+        self._spent.setdefault(unit, []).append(seconds)
+
+    def left(self) -> float | None:
+        """Seconds until the end, by the mean time of each unit's jobs and the pace at which groups got through them."""
+        spent = sum(map(sum, self._spent.values()))
+        if self._start is None or not spent:
+            return None
+        pace = (self.clock() - self._start) / spent
+        return pace * sum(count * self._guess(unit) for unit, count in self.todo.items())
+
+    def _guess(self, unit: Unit) -> float:
+        """Mean seconds of the unit's jobs; else of its model's; else of all."""
+        known = self._spent.get(unit) or [
+            s for (_, model), each in self._spent.items() if model == unit[1] for s in each
+        ]
+        known = known or [s for each in self._spent.values() for s in each]
+        return sum(known) / len(known)
+
+
+def to_do(resolver: Resolver, trials_done: Mapping[str, int]) -> Counter[Unit]:
+    """Jobs left at the start of a launch; ``trials_done`` counts the trials that the store has, by study address."""
+    plan, todo = resolver.plan, Counter[Unit]()
+    for _, job in resolver.pretraining():
+        todo[PRETRAINING, job.stages[-1].model.name] += 1
+    for cell in (cell for level in plan.levels for cell in level):
+        study = resolver.study(cell)
+        if study is None or resolver.store.decision(study.address) is None:
+            todo[SEARCHING, cell.model] += plan.space(cell).trials - trials_done.get(study.address if study else "", 0)
+    for model, arm, seed in dict.fromkeys((c.model, c.arm, c.seed) for c in plan.cells if c.arm != BASELINE):
+        stage = resolver.intermediate(model, arm, seed)
+        if stage is None or resolver.store.manifest(stage.key) is None:
+            todo[REPORTING, model] += 1
+    for cell in plan.cells:
+        stage = resolver.evaluate(cell)
+        if stage is None or resolver.store.manifest(stage.key) is None:
+            todo[REPORTING, cell.model] += 1
+    return todo
