@@ -86,6 +86,19 @@ def test_a_harmed_entry_is_made_again(place: Place, tmp_path: Path) -> None:
     assert harms == 4 * 7
 
 
+def test_no_byte_of_the_note_can_change_unseen(place: Place, tmp_path: Path) -> None:
+    features, disk = made("pair", place), Tokenised(tmp_path / "features")
+    disk.get("k", lambda: Entry(features, 7, {"folds": 2}))
+    (folder,) = disk.folder.iterdir()
+    note = folder / "entry.json"
+    whole = note.read_bytes()
+    for at in range(len(whole)):
+        note.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        assert disk.find("k") is None, at
+    note.write_bytes(whole)
+    assert disk.find("k") is not None
+
+
 def test_a_disk_that_refuses_costs_the_entry_alone(place: Place, tmp_path: Path, caplog: Any) -> None:
     features = made("pair", place)
     (tmp_path / "features").write_text("a file where the folder should be")
@@ -148,12 +161,25 @@ def test_rows_that_changed_since_are_refused_though_features_of_the_old_ones_are
         reader.part((task,), "train", None)
 
 
-def test_two_writers_leave_one_whole_entry(place: Place, tmp_path: Path) -> None:
+def test_two_writers_leave_one_whole_entry(place: Place, tmp_path: Path, caplog: Any, monkeypatch: Any) -> None:
     features, disk = made("pair", place), Tokenised(tmp_path / "features")
+    entry = Entry(features, 1, {})
 
     def slow() -> Entry:
-        disk.get("k", lambda: Entry(features, 1, {}))  # another process, meanwhile
-        return Entry(features, 1, {})
+        disk.get("k", lambda: entry)  # another process, meanwhile
+        return entry
 
     assert equal(disk.get("k", slow).features, features)
-    assert len(os.listdir(disk.folder)) == 1
+    (folder,) = disk.folder.iterdir()
+    plain = os.rename
+
+    def late(source: Path, target: Path) -> None:
+        monkeypatch.setattr(os, "rename", plain)
+        disk.get("other", lambda: entry)  # another process, between the last look and the renaming
+        plain(source, target)
+
+    monkeypatch.setattr(os, "rename", late)
+    assert equal(disk.get("other", lambda: entry).features, features)
+    assert len(os.listdir(disk.folder)) == 2
+    assert folder.is_dir()
+    assert caplog.text == ""

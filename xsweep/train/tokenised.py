@@ -47,7 +47,9 @@ class Tokenised:
         """The entry of ``key``, a canonical JSON value; None when it is not there or not as it was written."""
         place = self._place(key)
         try:
-            note = json.loads((place / "entry.json").read_text("utf-8"))
+            whole = json.loads((place / "entry.json").read_text("utf-8"))
+            if content_key(note := whole["note"]) != whole["digest"]:
+                raise ValueError("entry.json is not as it was written")
             arrays = {name: _load(place / f"{name}.npy", digest) for name, digest in note["arrays"].items()}
             return Entry(Features(**arrays, **_rest(note["rest"])), note["examples"], note["dropped"])
         except FileNotFoundError:
@@ -62,6 +64,8 @@ class Tokenised:
         if found is not None:
             return found
         made, place = make(), self._place(key)
+        if meanwhile := self.find(key):
+            return meanwhile
         try:
             _write(made, place)
         except OSError as error:
@@ -86,8 +90,7 @@ def _rest(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write(entry: Entry, place: Path) -> None:
-    """Write an entry whole or not at all; of several writers the first wins, as all write the same."""
-    remove_tree(place)
+    """Write an entry whole or not at all, in place of a damaged one; of several writers any one wins."""
     temporary = place.with_name(f".{place.name}.{secrets.token_hex(8)}")
     temporary.mkdir(parents=True)
     try:
@@ -103,8 +106,14 @@ def _write(entry: Entry, place: Path) -> None:
             elif value is not None:
                 rest[field.name] = asdict(value) if isinstance(value, Noise) else value
         note = {"arrays": digests, "rest": rest, "examples": entry.examples, "dropped": entry.dropped}
-        write_atomic(temporary / "entry.json", json.dumps(note).encode())
-        os.rename(temporary, place)
+        text = json.dumps({"note": note, "digest": content_key(note)})
+        write_atomic(temporary / "entry.json", text.encode())
+        remove_tree(place)
+        try:
+            os.rename(temporary, place)
+        except OSError:
+            if not (place / "entry.json").is_file():
+                raise
     finally:
         remove_tree(temporary)
 
