@@ -84,9 +84,31 @@ def test_plan_knows_what_is_done_only_once_the_data_is_checked(tmp_path: Path, m
     assert {line["done"] for line in after["lines"]} == {0}
 
 
+def test_check_data_shows_every_split_and_every_fault(tmp_path: Path, mirror: Path) -> None:
+    file = sweep_file(tmp_path)
+    done = xsweep(tmp_path, "check", str(file), "--data", "--mirror", str(mirror))
+    assert done.returncode == 0
+    rows = {line.split()[0]: line for line in done.stdout.splitlines()}
+    assert rows["train/inter"].split()[:5] == ["train/inter", "en", "96", "96", "0"]
+    assert "same 48, other 48" in rows["train/inter"]
+    assert {"selection/goal", "test/goal/en", "test/goal/de", "model"} <= rows.keys()
+    text = SWEEP.replace("labels: [same, other]", "labels: [same, odd]")
+    wrong = xsweep(tmp_path, "check", str(sweep_file(tmp_path, text)), "--data", "--mirror", str(mirror))
+    assert wrong.returncode == 3
+    for place in ("en train", "en small", "en validation", "en test", "de test"):
+        assert f"org/pairs {place} row 1: the label 'other' is none of the task's same, odd" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
+
+
 def test_catalogues_are_lists_for_scripts(tmp_path: Path) -> None:
     tasks = json.loads(xsweep(tmp_path, "tasks", "--json").stdout)
     assert {"snli", "anli", "mnli", "squad_v1", "xnli", "xquad"} <= {task["name"] for task in tasks}
+    xnli = next(task for task in tasks if task["name"] == "xnli")
+    assert xnli["sources"] == ["nyu-mll/multi_nli"]
+    assert xnli["selects_on"] == "facebook/xnli validation"
+    shown = xsweep(tmp_path, "tasks").stdout.splitlines()
+    assert len(shown) == len(tasks) + 1
+    assert all(task["licence"] in line for task, line in zip(tasks, shown[1:], strict=True))
     models = json.loads(xsweep(tmp_path, "models", "--json").stdout)
     assert {"xlmr-base", "xlmr-large"} <= {model["name"] for model in models}
 

@@ -95,11 +95,16 @@ def check(sweep: SweepFile, data: Annotated[bool, typer.Option("--data", help="L
     spec = _load(sweep)
     typer.echo(f"{sweep}: fine. {_summary(spec)}")
     if data:
-        from xsweep.engine.survey import survey
+        from xsweep.engine.audit import audit, audit_text
+        from xsweep.models.folder import model_print
 
-        prints = survey(spec, _sources(mirror))
-        for name, fingerprint in {**prints.splits, **prints.models}.items():
-            typer.echo(f"  {fingerprint[:16]}  {name}")
+        sources = _sources(mirror)
+        found = audit(spec, sources)
+        typer.echo(audit_text(found))
+        if found.faults:
+            raise errors.DataError("\n".join(found.faults))
+        for model in spec.models:
+            typer.echo(f"model {model.name}  {model_print(model, sources)[:16]}")
 
 
 @app.command()
@@ -204,9 +209,12 @@ def tasks(as_json: Json = False) -> None:
     Example: xsweep tasks --json
     """
     from xsweep.tasks.catalog import CATALOG
+    from xsweep.tasks.catalog.show import described
 
-    entries = [task.model_dump(mode="json") for task in CATALOG.values()]
-    _catalogue(entries, ("name", "family", "format", "metric", "rows"), as_json)
+    entries = [described(task) for task in CATALOG.values()]
+    _catalogue(
+        entries, ("name", "family", "format", "metric", "rows", "covers", "trains_on", "selects_on", "licence"), as_json
+    )
 
 
 @app.command()

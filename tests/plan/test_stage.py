@@ -36,6 +36,7 @@ def test_everything_that_changes_a_result_changes_the_key() -> None:
         replace(STAGE, model=Model(name="small", id="org/small", pooling="mean")),
         replace(STAGE, tasks=(task("snli", max_length=64),)),
         replace(STAGE, tasks=(task("snli", labels=("no", "yes")),)),
+        replace(STAGE, tasks=(task("snli", scoring="mlqa"),)),
         replace(STAGE, prints={"train/snli": "xx", "selection/snli": "cc"}),
         replace(STAGE, training=Training(dropout=0.0)),
         replace(STAGE, seed=2),

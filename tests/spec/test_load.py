@@ -123,6 +123,19 @@ tasks:
     assert task.rows is None, "the rows of another training set"
 
 
+def test_a_task_like_one_with_names_for_its_languages(tmp_path: Path) -> None:
+    own = "tasks: [{name: mine, like: tydiqa, max_length: 256}]\n"
+    task = (
+        load(tmp_path, models=own + GOOD["models"], targets="targets: [{task: mine, languages: [ko]}]\n")
+        .targets[0]
+        .task
+    )
+    assert task == CATALOG["tydiqa"].model_copy(update={"name": "mine", "max_length": 256})
+    few = "tasks: [{name: mine, like: tydiqa, languages: [ko, en]}]\n"
+    task = load(tmp_path, models=few + GOOD["models"], targets="targets: [mine]\n").targets[0].task
+    assert task.language_names == {"en": "english", "ko": "korean"}
+
+
 def test_a_task_of_its_own_words(tmp_path: Path) -> None:
     own = """\
 tasks:

@@ -9,6 +9,8 @@ from xsweep.tasks.catalog import CATALOG, sources_of, task
 from xsweep.tasks.formats import FORMATS
 from xsweep.tasks.task import Data
 
+NLI_AND_QA = [name for name, entry in CATALOG.items() if entry.format in ("pair", "span")]
+
 
 def test_each_task_is_complete() -> None:
     for name, entry in CATALOG.items():
@@ -55,5 +57,34 @@ def test_data_sets_that_hold_others(data: Data, held: set[str]) -> None:
 
 
 def test_same_data_where_the_field_says_so() -> None:
-    meets = {(a, b) for a in CATALOG for b in ("xnli", "xquad") if sources_of(task(a)) & sources_of(task(b))}
-    assert meets == {("mnli", "xnli"), ("xnli", "xnli"), ("squad_v1", "xquad"), ("xquad", "xquad")}
+    targets = ("xnli", "pawsx", "xquad", "mlqa", "tydiqa")
+    meets = {b: {a for a in NLI_AND_QA if sources_of(task(a)) & sources_of(task(b))} for b in targets}
+    squad = {"squad_v1", "squad_v2", "xquad", "mlqa"}
+    assert meets == {
+        "xnli": {"mnli", "anli_plus", "xnli"},
+        "pawsx": {"pawsx"},
+        "xquad": squad,
+        "mlqa": squad,
+        "tydiqa": {"tydiqa"},
+    }
+
+
+def test_four_arms_of_each_family_share_no_data() -> None:
+    """What a claim about families needs: arms that are not the same rows under several names."""
+    for names in (("mnli", "snli", "anli", "wanli"), ("squad_v1", "newsqa", "triviaqa", "natural_questions")):
+        held = [sources_of(task(name)) for name in names]
+        assert len(frozenset().union(*held)) == sum(map(len, held))
+        assert len({task(name).family for name in names}) == 1
+
+
+def test_published_sizes() -> None:
+    parts = [task(name).rows or 0 for name in ("snli", "mnli", "anli")]
+    assert sum(parts) == task("anli_plus").rows == 1_104_934
+    assert task("squad_v2").rows == 130_319
+
+
+def test_tydiqa_keeps_a_tenth_of_its_english_apart() -> None:
+    entry = task("tydiqa")
+    assert {fold for data in entry.train for fold in data.folds} == set(range(1, 10))
+    assert [data.folds for data in entry.selection] == [(0,)]
+    assert {data.where["id"] for data in (*entry.train, *entry.selection)} == {"english-"}

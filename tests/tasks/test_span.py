@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from tests.tasks.made import character_tokenizer, span_task
 from xsweep.errors import DataError
+from xsweep.tasks.answers import normalise
 from xsweep.tasks.catalog import CATALOG
 from xsweep.tasks.examples import Span, load_split
 from xsweep.tasks.features import Features
 from xsweep.tasks.formats import FORMATS
-from xsweep.tasks.metrics import normalise
 from xsweep.tasks.source import Sources
 
 SPAN = FORMATS["span"]

@@ -244,6 +244,19 @@ def test_a_stage_goes_on_without_its_parents_weights(place: Place) -> None:
     assert manifest_of(rough, child).files == manifest_of(calm, child).files
 
 
+def test_swapped_label_names_turn_right_into_wrong(place: Place) -> None:
+    """A canary: if labels met by number, these two runs would score the same."""
+    task = place.task("pairs")
+    swapped = tuple(rows.model_copy(update={"labels": ("high", "low")}) for rows in task.selection)
+    scores = []
+    for number, selection in enumerate((task.selection, swapped)):
+        stage = place.stage(task.model_copy(update={"selection": selection}), place.model(), hyper=Hyper(5e-3, 4))
+        (manifest,) = run(place.context(f"canary{number}"), stage)
+        scores.append(manifest.metrics["score"])
+    assert scores[0] > 65
+    assert sum(scores) == pytest.approx(100)
+
+
 def test_data_that_changed_since_the_plan_is_refused(place: Place) -> None:
     stage = place.stage(place.task("others"), place.model())
     changed = replace(stage, prints={**stage.prints, "train/others": "0" * 32})

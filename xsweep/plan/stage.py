@@ -55,10 +55,7 @@ class Stage:
             "version": TRAINING_VERSION,
             "kind": self.kind,
             "model": {"print": self.model_print, "pooling": self.model.pooling},
-            "tasks": [
-                task.model_dump(mode="json", include={"name", "format", "labels", "metric", "max_length", "stride"})
-                for task in self.tasks
-            ],
+            "tasks": [_task_payload(task) for task in self.tasks],
             "prints": dict(self.prints),
             "training": self.training.model_dump(mode="json"),
             "seed": self.seed,
@@ -73,6 +70,13 @@ class Stage:
     def key(self) -> str:
         """Content key of the stage: equal inputs, equal key, on any machine."""
         return content_key(self.payload())
+
+
+def _task_payload(task: Task) -> dict[str, Any]:
+    """What a task adds to its rows, whose fingerprints stand beside it."""
+    payload = task.model_dump(mode="json", include={"name", "format", "labels", "metric", "max_length", "stride"})
+    # Left out where it says nothing new, so that keys from before there was a choice stay as they were.
+    return payload if task.scoring == "squad" else {**payload, "scoring": task.scoring}
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from xsweep.spec.check import name
 from xsweep.spec.node import Findings, Node, shown
 from xsweep.spec.words import did_you_mean, language
+from xsweep.tasks.answers import MLQA_LANGUAGES
+from xsweep.tasks.source import concrete
 from xsweep.tasks.task import Data, Task
 
 
@@ -20,8 +22,12 @@ def check_task(value: Task, node: Node, found: Findings) -> None:
             found.add(node, "must not be empty", part)
         for index, data in enumerate(getattr(value, part)):
             _rows(data, value, node, (part, index), found)
-            if "{language}" in data.config:
-                found.add(node, "these rows are English alone: write out their configuration", part, index, "config")
+            for field in _per_language(data):
+                what = "configuration" if field == "config" else "filter"
+                found.add(node, f"these rows are English alone: write out their {what}", part, index, field)
+    if value.test is not None and value.scoring == "squad_v2":
+        what = "questions without an answer serve an intermediate task only: their threshold is chosen on scored rows"
+        found.add(node, what, "test")
     if value.test is not None:
         _rows(value.test, value, node, ("test",), found)
         for code, data in value.elsewhere.items():
@@ -86,6 +92,9 @@ def _rows(data: Data, value: Task, node: Node, steps: tuple[str | int, ...], fou
             found.add(node, f"{column} is one column, not a list of them", *steps, "columns", column)
     if data.questions and value.format != "choice":
         found.add(node, f"a {value.format} task has no column of question codes", *steps, "questions")
+    for column, start in data.where.items():
+        if not start:
+            found.add(node, f"must say what the column {column} begins with", *steps, "where", column)
     for field in ("dataset", "config", "split"):
         if not getattr(data, field):
             found.add(node, "must not be empty", *steps, field)
@@ -109,8 +118,13 @@ def _languages(value: Task, node: Node, found: Findings) -> None:
             if code not in value.languages:
                 found.add(node, f"{shown(code)} is not among the task's languages", field, code)
     together = set(value.languages) - value.elsewhere.keys()
-    if value.test is not None and len(together) > 1 and "{language}" not in value.test.config:
+    if value.test is not None and len(together) > 1 and not _per_language(value.test):
         found.add(node, "must hold {language}: the languages would all be scored on the same rows", "test", "config")
+    if value.scoring == "mlqa":
+        for index, code in enumerate(value.languages):
+            if code not in MLQA_LANGUAGES:
+                what = f"MLQA's evaluation has no rules for {shown(code)}; it knows {', '.join(MLQA_LANGUAGES)}"
+                found.add(node, what, "languages", index)
 
 
 def _disjoint(value: Task, node: Node, found: Findings) -> None:
@@ -123,9 +137,7 @@ def _disjoint(value: Task, node: Node, found: Findings) -> None:
     if value.test is None:
         return
     for code in value.languages:
-        test = value.elsewhere.get(code, value.test)
-        config = test.config.replace("{language}", value.language_names.get(code, code))
-        scored = test.model_copy(update={"config": config})
+        scored = concrete(value.elsewhere.get(code, value.test), value.language_names.get(code, code))
         for part in ("train", "selection"):
             for index, data in enumerate(getattr(value, part)):
                 if _same_split(data, scored) and not _apart(data, scored):
@@ -137,7 +149,16 @@ def _same_split(one: Data, other: Data) -> bool:
 
 
 def _apart(one: Data, other: Data) -> bool:
-    return bool(one.folds and other.folds) and not set(one.folds) & set(other.folds)
+    if one.folds and other.folds and not set(one.folds) & set(other.folds):
+        return True
+    starts = ((one.where[column], other.where[column]) for column in one.where if column in other.where)
+    return any(not a.startswith(b) and not b.startswith(a) for a, b in starts)
+
+
+def _per_language(data: Data) -> list[str]:
+    """The fields that differ between languages."""
+    fields = {"config": data.config, "where": " ".join(data.where.values())}
+    return [field for field, text in fields.items() if "{language}" in text]
 
 
 def check_languages(task: Task, node: Node, found: Findings) -> None:

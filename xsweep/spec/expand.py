@@ -29,9 +29,16 @@ def like(node: Node, catalogue: Mapping[str, Entry], kind: str, found: Findings)
         found.add(name, f"there is no {kind} {shown(name.plain())} in the catalogue{hint}")
         return node, None
     base = catalogue[name.value]
-    inherited = {field: name.with_value(getattr(base, field)) for field in type(base).model_fields}
+    inherited = {field: _finished(getattr(base, field), name) for field in type(base).model_fields}
     own = {key: inner for key, inner in node.fields.items() if key != "like"}
     return node.with_value({**inherited, **own}), base
+
+
+def _finished(value: object, place: Node) -> Node:
+    """A finished value at a place of the file; a mapping becomes one of nodes, as every mapping of the file is."""
+    if isinstance(value, Mapping):
+        return place.with_value({key: place.with_value(inner) for key, inner in value.items()})
+    return place.with_value(value)
 
 
 def task(node: Node, catalogue: Mapping[str, Task], found: Findings) -> Node:
@@ -42,6 +49,10 @@ def task(node: Node, catalogue: Mapping[str, Task], found: Findings) -> Node:
         # The number of rows was the other training set's.
         gone = {"name", "rows"} if "train" in own else {"name"}
         node = node.with_value({key: inner for key, inner in node.fields.items() if key in own or key not in gone})
+        if "languages" in own and "language_names" not in own:
+            chosen = [item.value for item in own["languages"].items]
+            names = {code: name for code, name in node.at("language_names").fields.items() if code in chosen}
+            node = node.with_fields(language_names=node.at("language_names").with_value(names))
     single = {part: node.at(part) for part in ("train", "selection") if part in node.fields and node.at(part).fields}
     return node.with_fields(**{part: rows.with_value([rows]) for part, rows in single.items()})
 

@@ -15,10 +15,20 @@ from xsweep.tasks.task import Declared
 T = TypeVar("T")
 
 _ALIASES = {
-    "iw": "he", "in": "id", "jw": "jv", "ji": "yi", "mo": "ro", "cmn": "zh",
-    "ara": "ar", "deu": "de", "ell": "el", "eng": "en", "spa": "es", "fra": "fr", "hin": "hi", "rus": "ru",
-    "swa": "sw", "swh": "sw", "tha": "th", "tur": "tr", "urd": "ur", "vie": "vi", "zho": "zh", "bul": "bg",
-    "cn": "zh", "gr": "el", "jp": "ja", "kr": "ko",
+    # Out of date, regional, or of a country.
+    "iw": "he", "in": "id", "jw": "jv", "ji": "yi", "mo": "ro", "nb": "no", "nn": "no", "fil": "tl",
+    "cn": "zh", "gr": "el", "jp": "ja", "kr": "ko", "cz": "cs", "dk": "da", "ua": "uk", "vn": "vi",
+    # Of three letters: ISO 639-3, then the bibliographic and the narrower codes of the same languages.
+    "afr": "af", "ara": "ar", "aze": "az", "bul": "bg", "ben": "bn", "deu": "de", "ell": "el", "eng": "en",
+    "spa": "es", "est": "et", "eus": "eu", "fas": "fa", "fin": "fi", "fra": "fr", "guj": "gu", "heb": "he",
+    "hin": "hi", "hat": "ht", "hun": "hu", "ind": "id", "ita": "it", "jpn": "ja", "jav": "jv", "kat": "ka",
+    "kaz": "kk", "kor": "ko", "lit": "lt", "mal": "ml", "mar": "mr", "msa": "ms", "mya": "my", "nld": "nl",
+    "nor": "no", "pan": "pa", "pol": "pl", "por": "pt", "que": "qu", "ron": "ro", "rus": "ru", "swa": "sw",
+    "tam": "ta", "tel": "te", "tha": "th", "tgl": "tl", "tur": "tr", "ukr": "uk", "urd": "ur", "vie": "vi",
+    "wol": "wo", "yor": "yo", "zho": "zh",
+    "baq": "eu", "bur": "my", "chi": "zh", "dut": "nl", "fre": "fr", "geo": "ka", "ger": "de", "gre": "el",
+    "may": "ms", "per": "fa", "rum": "ro", "arb": "ar", "azj": "az", "cmn": "zh", "pes": "fa", "quy": "qu",
+    "quz": "qu", "swh": "sw", "zsm": "ms", "nob": "no", "nno": "no", "ekk": "et",
 }  # fmt: skip
 """Codes that are out of date, of three letters, or of a country -> the code used here."""
 

@@ -8,13 +8,16 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from xsweep.errors import DataError
 from xsweep.tasks.formats import FORMATS
 from xsweep.tasks.rows import Example, Pair, Place, Span, fold_of
 from xsweep.tasks.source import Sources, concrete
 from xsweep.tasks.task import Data, Part, Task
+
+if TYPE_CHECKING:
+    import pyarrow
 
 __all__ = ["Example", "Pair", "Span", "Split", "cached_fingerprint", "fingerprint", "load_split", "part_data", "subset"]
 
@@ -32,7 +35,7 @@ class Split:
     """``Pair``, ``Span``, ... values, by the task's format; ids ascend."""
     fingerprint: str
     dropped: dict[str, int]
-    """Rows left out, by reason: ``unlabelled``, ``folds``, ``without``; only reasons that occurred."""
+    """Rows left out, by reason: ``unlabelled``, ``blank``, ``where``, ``folds``, ``without``, if any."""
 
 
 def part_data(task: Task, part: Part, language: str | None = None) -> tuple[Data, ...]:
@@ -50,28 +53,42 @@ def part_data(task: Task, part: Part, language: str | None = None) -> tuple[Data
 def load_split(task: Task, part: Part, sources: Sources, language: str | None = None) -> Split:
     """All rows of a part, checked; ``language`` says which test rows.
 
-    Raises ``DataError`` naming data set, configuration, split and row for anything that is not as declared,
+    Raises ``DataError`` naming data set, configuration, split and row for all that is not as declared,
     and when no row is left; ``EnvironmentProblem`` when a source cannot be reached.
     """
     declared = part_data(task, part, language)
     examples: list[Any] = []
     dropped: Counter[str] = Counter()
+    faults: list[str] = []
     first_id = 0
     for index, data in enumerate(declared):
-        place = Place(data, first_id, f"{index}/" if len(declared) > 1 else "")
-        table = sources.table(data)
-        found = FORMATS[task.format].examples(table, task, place)
-        lost = Counter(unlabelled=table.num_rows - len(found))
-        kept = _filtered(found, task, data, sources, lost)
-        if not kept:
-            why = ", ".join(f"{name} {n}" for name, n in lost.items() if n) or "the split is empty"
-            raise place.fault(f"no rows are left of {table.num_rows} ({why})")
+        place = Place(data, first_id, f"{index}/" if len(declared) > 1 else "", language or "en")
+        try:
+            rows, kept = _read(place, task, sources, dropped)
+        except DataError as fault:
+            faults.append(str(fault))
+            continue
         examples += kept
-        dropped.update(lost)
-        first_id += table.num_rows
+        first_id += rows
+    if faults:
+        raise DataError("\n".join(faults))
     digest = _digest(examples, task)
     sources.remember("fingerprints", _address(task, declared, sources), lambda: digest)
     return Split(examples, digest, {name: n for name, n in sorted(dropped.items()) if n})
+
+
+def _read(place: Place, task: Task, sources: Sources, dropped: Counter[str]) -> tuple[int, list[Any]]:
+    """Rows of one data set and the examples kept of them; what is left out is counted in ``dropped``."""
+    table = sources.table(place.data)
+    found = FORMATS[task.format].examples(table, task, place)
+    place.settle()
+    lost = Counter(unlabelled=table.num_rows - len(found))
+    kept = _filtered(found, table, task, place, sources, lost)
+    if not kept:
+        why = ", ".join(f"{name} {n}" for name, n in lost.items() if n) or "the split is empty"
+        raise place.fault(f"no rows are left of {table.num_rows} ({why})")
+    dropped.update(lost)
+    return table.num_rows, kept
 
 
 def fingerprint(task: Task, part: Part, sources: Sources, language: str | None = None) -> str:
@@ -106,12 +123,21 @@ def _filled(data: Data, language: str | None) -> Data:
     return data if data.without is None else data.model_copy(update={"without": _filled(data.without, language)})
 
 
-def _filtered(found: list[Any], task: Task, data: Data, sources: Sources, lost: Counter[str]) -> list[Any]:
-    """The examples in the declared folds and outside ``without``; what is left out is counted in ``lost``."""
-    kept = found
+def _filtered(
+    found: list[Any], table: pyarrow.Table, task: Task, place: Place, sources: Sources, lost: Counter[str]
+) -> list[Any]:
+    """The examples inside ``where`` and ``folds`` and outside ``without``; the others are counted in ``lost``."""
+    data, kept = place.data, found
+    if place.blank:
+        kept = [example for example in kept if example.id - place.first_id not in place.blank]
+        lost["blank"] = len(found) - len(kept)
+    if data.where:
+        wanted = place.wanted(table)
+        before, kept = len(kept), [example for example in kept if wanted[example.id - place.first_id]]
+        lost["where"] = before - len(kept)
     if data.folds:
-        kept = [example for example in kept if fold_of(example.group) in data.folds]
-        lost["folds"] = len(found) - len(kept)
+        before, kept = len(kept), [example for example in kept if fold_of(example.group) in data.folds]
+        lost["folds"] = before - len(kept)
     if data.without is not None:
         barred = _groups(task, data.without, sources)
         before, kept = len(kept), [example for example in kept if example.group not in barred]
@@ -121,7 +147,10 @@ def _filtered(found: list[Any], task: Task, data: Data, sources: Sources, lost: 
 
 def _groups(task: Task, data: Data, sources: Sources) -> set[str]:
     """The groups of the rows that ``data`` declares."""
-    groups = set(FORMATS[task.format].groups(sources.table(data), Place(data)))
+    place, table = Place(data), sources.table(data)
+    rows = zip(FORMATS[task.format].groups(table, place), place.wanted(table), strict=True)
+    groups = {group for group, wanted in rows if wanted}
+    place.settle()
     if data.folds:
         groups = {group for group in groups if fold_of(group) in data.folds}
     return groups if data.without is None else groups - _groups(task, data.without, sources)
@@ -142,6 +171,7 @@ def _address(task: Task, declared: Sequence[Data], sources: Sources) -> dict[str
         "version": ROWS_VERSION,
         "format": task.format,
         "labels": task.labels,
+        "scoring": task.scoring,
         "data": [data.model_dump(mode="json") for data in declared],
         "state": [state for data in declared for state in _states(data, sources)],
     }

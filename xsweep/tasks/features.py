@@ -81,7 +81,7 @@ class Features:
     noise: Noise | None = None
     """How tokens are hidden from a masked language model; None for all else."""
     truncated: int = 0
-    """Examples that were cut to the longest length."""
+    """Examples that were cut to the longest length, or questions whose answer no window holds whole."""
     unread: int = 0
     """Words that the tokenizer has no token for: not trained on, and wrong when scored (tagging)."""
 

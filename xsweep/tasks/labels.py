@@ -18,23 +18,25 @@ UNLABELLED = -1
 def label_index(value: Any, index: Mapping[str, int], own: Sequence[str], place: Place, row: int) -> int:
     """One label value, an integer under the data set's ``own`` names or a name itself, as the task's ``index``.
 
-    ``UNLABELLED`` stays what it is.
+    ``UNLABELLED`` stays what it is, and is what a wrong one becomes once it is noted.
     """
     if isinstance(value, str):
         name = value
-    elif isinstance(value, int):
+    elif isinstance(value, int) and not isinstance(value, bool):
         if value == UNLABELLED:
             return UNLABELLED
         if not own:
             raise place.fault("its labels are integers without names; `labels: [...]` names them in order")
         if not 0 <= value < len(own):
-            raise place.fault(f"the label {value} has no name; there are {len(own)}: {', '.join(own)}", row)
+            place.note(f"the label {value} has no name; there are {len(own)}: {', '.join(own)}", row)
+            return UNLABELLED
         name = own[value]
     else:
-        raise place.fault(f"the label {value!r:.40} is neither an integer nor a name", row)
+        place.note(f"the label {value!r:.40} is neither an integer nor a name", row)
+        return UNLABELLED
     if name not in index:
-        raise place.fault(f"the label {name!r} is none of the task's {_few(index)}", row)
-    return index[name]
+        place.note(f"the label {name!r} is none of the task's {_few(index)}", row)
+    return index.get(name, UNLABELLED)
 
 
 def own_names(table: pyarrow.Table, place: Place, name: str) -> tuple[str, ...]:

@@ -100,12 +100,8 @@ FORMAT = PairFormat()
 
 
 def _labels(table: pyarrow.Table, task: Task, place: Place) -> list[int]:
-    """The task's label index of each row, met by name; -1 where a row has no label."""
+    """The task's label index of each row, met by name; -1 where a row has no label or, which is noted, a wrong one."""
     values = place.column(table, "label")
     index = {name: i for i, name in enumerate(task.labels)}
     own = own_names(table, place, "label")
-    known: dict[Any, int] = {}
-    for row, value in enumerate(values):
-        if value not in known:
-            known[value] = label_index(value, index, own, place, row)
-    return [known[value] for value in values]
+    return [label_index(value, index, own, place, row) for row, value in enumerate(values)]

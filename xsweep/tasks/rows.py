@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from xsweep.errors import DataError
@@ -12,6 +12,9 @@ from xsweep.tasks.task import Data
 
 if TYPE_CHECKING:
     import pyarrow
+
+FAULTS_SHOWN = 10
+"""Wrong rows of one split that are named one by one; the rest is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,9 @@ class Span:
     question: str
     context: str
     answers: tuple[tuple[int, str], ...]
-    """Start (in code points of the context) and text of each answer; the first one is trained on."""
+    """Start (in code points of the context) and text of each answer; the first one is trained on. May be empty."""
+    language: str = "en"
+    """Language of the answers, which some evaluations have rules for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +94,36 @@ Example: TypeAlias = Pair | Span | Text | Choice | Tagged
 
 @dataclass(frozen=True)
 class Place:
-    """One split of one data set as it is read: where ids start, and how a fault in it is named."""
+    """One split of one data set as it is read: where ids start, and how faults in it are named."""
 
     data: Data
     first_id: int = 0
     prefix: str = ""
     """Put before each uid, so that data sets of one part cannot share one."""
+    language: str = "en"
+    noted: list[tuple[int, str]] = field(default_factory=list, compare=False)
+    """(row, what is wrong with it), until ``settle``."""
+    blank: set[int] = field(default_factory=set, compare=False)
+    """Rows to leave out because a text of theirs is empty."""
 
     def fault(self, what: str, row: int | None = None) -> DataError:
         """An error that names data set, configuration, split and, counted from 0, the row."""
         where = f"{self.data.dataset} {self.data.config} {self.data.split}"
         return DataError(f"{where}: {what}" if row is None else f"{where} row {row}: {what}")
+
+    def note(self, what: str, row: int) -> None:
+        """Remember that a row is wrong and read on, so that one reading finds them all."""
+        self.noted.append((row, what))
+
+    def settle(self) -> None:
+        """Raise ``DataError`` for the rows noted, a line each up to ``FAULTS_SHOWN``, and forget them."""
+        wrong = sorted(self.noted)
+        self.noted.clear()
+        lines = [str(self.fault(what, row)) for row, what in wrong[:FAULTS_SHOWN]]
+        if len(wrong) > FAULTS_SHOWN:
+            lines.append(str(self.fault(f"and {len(wrong) - FAULTS_SHOWN} more faults of this kind or others")))
+        if lines:
+            raise DataError("\n".join(lines))
 
     def column(self, table: pyarrow.Table, name: str) -> list[Any]:
         """The values of the format's column ``name`` under the data set's own name for it; lists of several."""
@@ -118,40 +142,70 @@ class Place:
         """One column of the data set, or one field of a struct, which stands for the format's ``name``."""
         outer, _, inner = actual.partition(".")
         if actual in table.column_names:
-            values: list[Any] = table.column(actual).to_pylist()
-            return values
+            return self._read(table, actual)
         if inner and outer in table.column_names:
-            return [value.get(inner) if isinstance(value, dict) else None for value in table.column(outer).to_pylist()]
+            return [value.get(inner) if isinstance(value, dict) else None for value in self._read(table, outer)]
         has = ", ".join(table.column_names)
         hint = "" if name in self.data.columns else f"; `columns: {{{name}: ITS NAME}}` says which one it is"
         raise self.fault(f"no column {actual!r}; it has {has}{hint}")
 
+    def _read(self, table: pyarrow.Table, column: str) -> list[Any]:
+        """The values of a column; text that is not UTF-8 is noted."""
+        found: list[Any] = []
+        try:
+            found = table.column(column).to_pylist()
+        except UnicodeDecodeError:
+            for row, cell in enumerate(table.column(column)):
+                try:
+                    found.append(cell.as_py())
+                except UnicodeDecodeError as error:
+                    found.append("?")
+                    self.note(f"{column} is not UTF-8 ({error.reason} at byte {error.start})", row)
+        return found
+
     def texts(self, table: pyarrow.Table, name: str, skip: Set[int] = frozenset()) -> list[str]:
-        """A column of texts, none of them missing or blank but in the rows to ``skip``, which become ""."""
+        """A column of texts; one that is missing or empty is noted and becomes "", as all rows to ``skip`` do."""
         values = self.column(table, name)
-        for row in skip:
-            values[row] = ""
         for row, value in enumerate(values):
             if row in skip:
-                continue
-            if not isinstance(value, str):
-                what = "is missing" if value is None else f"is no text but {value!r:.40}"
-                raise self.fault(f"{name} {what}; mend the row or leave it out of the data set", row)
-            if not value or value.isspace():
-                raise self.fault(f"{name} is empty; mend the row or leave it out of the data set", row)
+                values[row] = ""
+            elif not isinstance(value, str) or not value or value.isspace():
+                values[row] = ""
+                self._empty(name, value, row)
         return values
+
+    def _empty(self, name: str, value: Any, row: int) -> None:
+        if value is None or isinstance(value, str):
+            if self.data.blank == "drop":
+                self.blank.add(row)
+                return
+            what = "is missing" if value is None else "is empty"
+            self.note(f"{name} {what}; mend the row, or leave such rows out with `blank: drop`", row)
+        else:
+            self.note(f"{name} is no text but {value!r:.40}", row)
 
     def uids(self, table: pyarrow.Table) -> list[str]:
         """The data set's own ids where it has them (column ``id``, or as declared), else row numbers."""
         if "id" not in self.data.columns and "id" not in table.column_names:
             return [f"{self.prefix}{row}" for row in range(table.num_rows)]
         seen: dict[Any, int] = {}
-        for row, value in enumerate(self.column(table, "id")):
+        values = self.column(table, "id")
+        for row, value in enumerate(values):
             if value is None or isinstance(value, float | list | dict):
-                raise self.fault(f"the id {value!r:.40} is neither text nor integer", row)
-            if seen.setdefault(value, row) != row:
-                raise self.fault(f"the id {value!r} stands at row {seen[value]} too; ids must be unique", row)
-        return [f"{self.prefix}{value}" for value in seen]
+                self.note(f"the id {value!r:.40} is neither text nor integer", row)
+            elif seen.setdefault(value, row) != row:
+                self.note(f"the id {value!r} stands at row {seen[value]} too; ids must be unique", row)
+        return [f"{self.prefix}{value}" for value in values]
+
+    def wanted(self, table: pyarrow.Table) -> list[bool]:
+        """Which rows the declaration's ``where`` keeps."""
+        kept = [True] * table.num_rows
+        for name, start in self.data.where.items():
+            if name not in table.column_names:
+                raise self.fault(f"`where` names no column {name!r}; it has {', '.join(table.column_names)}")
+            for row, value in enumerate(self._read(table, name)):
+                kept[row] = kept[row] and str(value).startswith(start)
+        return kept
 
 
 def groups_of(texts: Sequence[str]) -> list[str]:

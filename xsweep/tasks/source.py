@@ -137,11 +137,17 @@ class Sources:
 
 def concrete(data: Data, language: str | None) -> Data:
     """``data`` with ``{language}`` filled in."""
-    if "{language}" not in data.config:
+    if not per_language(data):
         return data
     if language is None:
         raise DataError(f"{data.dataset} {data.config} {data.split}: the configuration needs a language")
-    return data.model_copy(update={"config": data.config.replace("{language}", language)})
+    where = {column: start.replace("{language}", language) for column, start in data.where.items()}
+    return data.model_copy(update={"config": data.config.replace("{language}", language), "where": where})
+
+
+def per_language(data: Data) -> bool:
+    """Whether ``data`` declares other rows for each language."""
+    return any("{language}" in text for text in (data.config, *data.where.values()))
 
 
 def _listed(names: Iterable[str]) -> str:

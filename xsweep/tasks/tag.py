@@ -34,10 +34,14 @@ class TagFormat:
         for row, values in enumerate(tags):
             if not isinstance(values, list) or len(values) != len(words[row]):
                 count = f"{len(values)} tags" if isinstance(values, list) else f"tags {values!r:.40}"
-                raise place.fault(f"{len(words[row])} tokens, but {count}", row)
+                place.note(f"{len(words[row])} tokens, but {count}", row)
+                continue
+            noted = len(place.noted)
             labels = tuple(label_index(value, index, own, place, row) for value in values)
             if UNLABELLED in labels:
-                raise place.fault(f"token {labels.index(UNLABELLED)} has no label", row)
+                if len(place.noted) == noted:
+                    place.note(f"token {labels.index(UNLABELLED)} has no label", row)
+                continue
             found.append(Tagged(place.first_id + row, uids[row], groups[row], words[row], labels))
         return found
 

@@ -10,6 +10,9 @@ from pydantic import BaseModel, ConfigDict
 Part = Literal["train", "selection", "test"]
 """The three roles of rows: trained on, chosen by (English only), scored."""
 
+Scoring = Literal["squad", "squad_v2", "mlqa"]
+"""Whose official evaluation scores answers; ``squad_v2`` also lets questions have none."""
+
 Family = Literal["nli", "qa", "paraphrase", "completion", "commonsense", "tagging", "text", "mixture", "control"]
 
 
@@ -37,6 +40,10 @@ class Data(Declared):
     what the data set writes for the first, the second, ... choice."""
     questions: Mapping[str, str] = {}
     """Value of the column ``question`` -> what is asked, where the data set gives a code (multiple choice)."""
+    blank: Literal["refuse", "drop"] = "refuse"
+    """What to do about rows of which a text is empty: say so and stop, or leave them out and count them."""
+    where: Mapping[str, str] = {}
+    """Keep rows whose text in this column of the data set begins so; ``{language}`` as in ``config``."""
     folds: tuple[int, ...] = ()
     """Tenths (0 to 9) of the rows to keep, by a hash of the example's group; empty keeps all."""
     recipe: str = ""
@@ -54,6 +61,8 @@ class Task(Declared):
     labels: tuple[str, ...] = ()
     """Label names in the order of the head's outputs; empty for spans and for multiple choice."""
     metric: Literal["accuracy", "f1"]
+    scoring: Scoring = "squad"
+    """The evaluation that answers are scored by (span tasks)."""
     train: tuple[Data, ...]
     selection: tuple[Data, ...]
     """English rows that hyperparameters are chosen by; disjoint from anything scored."""

@@ -1,19 +1,25 @@
-"""The rows of a stage as features, kept in memory between stages."""
+"""The rows of a stage as features, kept in memory between stages and on disk between runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from xsweep.errors import DataError
-from xsweep.tasks.examples import load_split, subset
+from xsweep.store.keys import content_key
+from xsweep.tasks.examples import cached_fingerprint, load_split, subset
 from xsweep.tasks.features import Features, Tokenizer
 from xsweep.tasks.formats import FORMATS
 from xsweep.tasks.source import Sources
 from xsweep.tasks.task import Part, Task
 from xsweep.train.batches import concat
 from xsweep.train.cache import Recent
+from xsweep.train.tokenised import Entry, Tokenised
 
 SUBSET_SEED = 0
 """Subsets are the same for every stage's seed, so that seeds of one cell differ in training alone."""
@@ -23,16 +29,21 @@ SUBSET_SEED = 0
 class Loaded:
     """One part of one task, or of several pooled ones."""
 
-    examples: list[Any]
     features: Features
+    count: int
+    """Examples behind the features."""
     dropped: dict[str, int]
+    read: Callable[[], list[Any]]
+
+    @cached_property
+    def examples(self) -> list[Any]:
+        """The examples in order; those of train rows are read when they are first asked for."""
+        return self.read()
 
     @property
     def bytes(self) -> int:
         """Memory, roughly: the texts weigh about what the features do."""
-        found = self.features
-        arrays = (found.ids, found.chars, found.type_ids, found.offsets, found.labels, found.words, found.sequences)
-        return 2 * sum(array.nbytes for array in arrays if array is not None)
+        return 2 * sum(value.nbytes for value in vars(self.features).values() if isinstance(value, np.ndarray))
 
 
 @dataclass(frozen=True)
@@ -46,30 +57,51 @@ class Reader:
 
     def part(self, tasks: Sequence[Task], part: Part, count: int | None, language: str | None = None) -> Loaded:
         """At most ``count`` rows over all ``tasks``; raises ``DataError`` when the data is not what was planned."""
-        shapes = tuple((t.format, t.labels, t.max_length, t.stride, self._print(t, part, language)) for t in tasks)
-        key = (self.tokenizer_print, part, count, shapes)
-        return _PARTS.get(key, lambda: self._load(tasks, part, count, language))
+        shapes = [[t.format, t.labels, t.max_length, t.stride, self._print(t, part, language)] for t in tasks]
+        key = {"tokenizer": self.tokenizer_print, "shapes": shapes, "count": count, "seed": SUBSET_SEED}
+        # The language and the scoring are no matter of the features, but of the examples beside them.
+        held = (content_key(key), part, language, *(task.scoring for task in tasks))
+        return _PARTS.get(held, lambda: self._load(tasks, part, count, language, key))
 
-    def _load(self, tasks: Sequence[Task], part: Part, count: int | None, language: str | None) -> Loaded:
+    def _load(self, tasks: Sequence[Task], part: Part, count: int | None, language: str | None, key: Any) -> Loaded:
+        disk = Tokenised(self.sources.cache / "features")
+
+        def read() -> list[Any]:
+            return [example for group, _ in self._chosen(tasks, part, count, language) for example in group]
+
+        # Training looks at no example, so that what is tokenised already need not be read again.
+        if part == "train" and self._unchanged(tasks, part, language) and (found := disk.find(key)):
+            return Loaded(found.features, found.examples, found.dropped, read)
+        chosen = self._chosen(tasks, part, count, language)
+        examples = [example for group, _ in chosen for example in group]
+        dropped: Counter[str] = Counter()
+        for _, lost in chosen:
+            dropped.update(lost)
+
+        def make() -> Entry:
+            pairs = zip(tasks, chosen, strict=True)
+            parts = [FORMATS[task.format].encode(group, task, self.tokenizer) for task, (group, _) in pairs if group]
+            return Entry(concat(parts), len(examples), dict(dropped))
+
+        entry = disk.get(key, make)
+        return Loaded(entry.features, len(examples), dict(dropped), lambda: examples)
+
+    def _chosen(
+        self, tasks: Sequence[Task], part: Part, count: int | None, language: str | None
+    ) -> list[tuple[list[Any], dict[str, int]]]:
+        """Of each task, the examples chosen over all tasks, and the rows dropped before."""
         splits = [load_split(task, part, self.sources, language) for task in tasks]
         for task, split in zip(tasks, splits, strict=True):
-            planned = self._print(task, part, language)
-            if split.fingerprint != planned:
+            if split.fingerprint != self._print(task, part, language):
                 where = " ".join(filter(None, (task.name, part, language)))
                 raise DataError(f"{where}: the data has changed since it was planned; run again")
         pooled = [example for split in splits for example in split.examples]
         chosen = {id(example) for example in subset(pooled, count, SUBSET_SEED)}
-        examples: list[Any] = []
-        features: list[Features] = []
-        for task, split in zip(tasks, splits, strict=True):
-            kept = [example for example in split.examples if id(example) in chosen]
-            if kept:
-                examples += kept
-                features.append(FORMATS[task.format].encode(kept, task, self.tokenizer))
-        dropped: dict[str, int] = {}
-        for split in splits:
-            dropped |= {why: dropped.get(why, 0) + n for why, n in split.dropped.items()}
-        return Loaded(examples, concat(features), dropped)
+        return [([example for example in s.examples if id(example) in chosen], s.dropped) for s in splits]
+
+    def _unchanged(self, tasks: Sequence[Task], part: Part, language: str | None) -> bool:
+        prints = ((task, self._print(task, part, language)) for task in tasks)
+        return all(cached_fingerprint(task, part, self.sources, language) == known for task, known in prints)
 
     def _print(self, task: Task, part: Part, language: str | None) -> str:
         return self.prints["/".join(filter(None, (part, task.name, language)))]

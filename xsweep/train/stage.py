@@ -227,7 +227,7 @@ class _Runner:
             "dev": state.history,
             "score": None if diverged or not self._world.first else development.points,
             "params": ready.params,
-            "train_examples": len(train.examples),
+            "train_examples": train.count,
             "dropped": {**train.dropped, **_cut(train.features)},
             "steps": loop.steps,
             "tokens": state.tokens,
