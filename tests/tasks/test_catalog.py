@@ -6,6 +6,7 @@ import pytest
 
 from tests.tasks.made import pair_task
 from xsweep.tasks.catalog import CATALOG, sources_of, task
+from xsweep.tasks.examples import part_data
 from xsweep.tasks.formats import FORMATS
 from xsweep.tasks.task import Data
 
@@ -55,5 +56,18 @@ def test_data_sets_that_hold_others(data: Data, held: set[str]) -> None:
 
 
 def test_same_data_where_the_field_says_so() -> None:
-    meets = {(a, b) for a in CATALOG for b in ("xnli", "xquad") if sources_of(task(a)) & sources_of(task(b))}
-    assert meets == {("mnli", "xnli"), ("xnli", "xnli"), ("squad_v1", "xquad"), ("xquad", "xquad")}
+    meets = {(a, b) for a in CATALOG for b in ("xnli", "xquad", "xcopa") if sources_of(task(a)) & sources_of(task(b))}
+    nli, qa = {("mnli", "xnli"), ("xnli", "xnli")}, {("squad_v1", "xquad"), ("xquad", "xquad")}
+    assert meets == nli | qa | {(name, "xcopa") for name in ("socialiqa", "copa", "xcopa")}
+
+
+def test_xtremes_languages_are_all_there() -> None:
+    """48 and 38 languages in XTREME-R; XCOPA's eleven, and English."""
+    panx, udpos, xcopa = (task(name) for name in ("panx", "udpos", "xcopa"))
+    assert (len(panx.languages), len(udpos.languages), len(xcopa.languages)) == (48, 38, 12)
+    assert set(udpos.languages) - set(panx.languages) == {"wo"}
+    for entry in (panx, udpos, xcopa):
+        found = [part_data(entry, "test", code) for code in entry.languages]
+        assert len(set(map(str, found))) == len(entry.languages)
+    assert part_data(udpos, "test", "zh")[0].config == "udpos.Chinese"
+    assert part_data(udpos, "test", "wo")[0] == udpos.elsewhere["wo"]
