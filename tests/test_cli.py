@@ -89,3 +89,34 @@ def test_catalogues_are_lists_for_scripts(tmp_path: Path) -> None:
     assert {"snli", "anli", "mnli", "squad_v1", "xnli", "xquad"} <= {task["name"] for task in tasks}
     models = json.loads(xsweep(tmp_path, "models", "--json").stdout)
     assert {"xlmr-base", "xlmr-large"} <= {model["name"] for model in models}
+
+
+def test_init_writes_a_file_that_checks_and_never_overwrites_one(tmp_path: Path) -> None:
+    done = xsweep(tmp_path, "init", "sweeps/my sweep.yaml")
+    assert done.returncode == 0, done.stderr
+    assert xsweep(tmp_path, "check", "sweeps/my sweep.yaml").returncode == 0
+    text = (tmp_path / "sweeps" / "my sweep.yaml").read_text("utf-8")
+    assert "name: my-sweep" in text
+    assert "NAME" not in text.replace("ORG/NAME", "")
+    again = xsweep(tmp_path, "init", "sweeps/my sweep.yaml")
+    assert again.returncode == 2
+    assert "there is such a file already" in again.stderr
+
+
+def test_a_wrong_path_says_what_was_probably_meant(tmp_path: Path) -> None:
+    xsweep(tmp_path, "init", "first.yaml")
+    near, far = xsweep(tmp_path, "run", "frist.yaml"), xsweep(tmp_path, "run", "zzz.yaml")
+    assert (near.returncode, far.returncode) == (2, 2)
+    assert "did you mean first.yaml?" in near.stderr
+    assert "`xsweep init zzz.yaml` writes one" in far.stderr
+
+
+def test_every_command_shows_an_example() -> None:
+    from typer.main import get_command
+
+    from xsweep.cli import app
+
+    commands = get_command(app).commands  # type: ignore[attr-defined]  # the app is a group
+    assert "init" in commands
+    for name, command in commands.items():
+        assert f"Example: xsweep {name}" in (command.help or ""), name

@@ -73,6 +73,10 @@ class EnvironmentProblem(XsweepError):
     exit_code = 5
 
 
+class StoreFull(EnvironmentProblem):
+    """The store's disk has no room left: nothing more can be kept."""
+
+
 class StoreBusy(EnvironmentProblem):
     """Another driver holds the store."""
 

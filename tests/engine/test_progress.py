@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.builders import sweep
 from tests.plan.test_resolve import decide, resolver, run_all
-from xsweep.engine.progress import REPORTING, SEARCHING, Progress, to_do
+from xsweep.engine.progress import PRETRAINING, REPORTING, SEARCHING, Progress, to_do
 
 
 class Clock:
@@ -26,6 +26,12 @@ def test_the_rest_takes_what_its_like_took_at_the_pace_of_the_groups() -> None:
     assert progress.left() == 0.5 * (1 * 10 + 2 * 10)
     progress.ended((REPORTING, "a"), 40.0)
     assert progress.of(REPORTING) == 1
+
+
+def test_nothing_is_guessed_from_pretraining() -> None:
+    progress = Progress(Counter({(PRETRAINING, "a"): 1, (SEARCHING, "a"): 1}), Clock())
+    progress.ended((PRETRAINING, "a"), 100.0)
+    assert progress.left() is None
 
 
 def test_more_jobs_than_were_foreseen_do_no_harm() -> None:

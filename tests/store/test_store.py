@@ -190,7 +190,7 @@ def test_a_full_disk_is_one_plain_line(store: Store, monkeypatch: pytest.MonkeyP
 
     work = store.work(KEY)
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(EnvironmentProblem, match="No space left on device"):
+    with pytest.raises(EnvironmentProblem, match="no space left; free some"):
         store.commit(manifest(), {"metrics.json": b"{}"}, None)
     assert store.manifest(KEY) is None
     assert work.is_dir()

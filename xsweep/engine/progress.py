@@ -60,18 +60,25 @@ class Progress:
     def left(self) -> float | None:
         """Seconds until the end, by the mean time of each unit's jobs and the pace at which groups got through them."""
         spent = sum(map(sum, self._spent.values()))
-        if self._start is None or not spent:
+        guesses = {unit: self._guess(unit) for unit, count in self.todo.items() if count}
+        if self._start is None or not spent or None in guesses.values():
             return None
         pace = (self.clock() - self._start) / spent
-        return pace * sum(count * self._guess(unit) for unit, count in self.todo.items())
+        return pace * sum(self.todo[unit] * (guess or 0.0) for unit, guess in guesses.items())
 
-    def _guess(self, unit: Unit) -> float:
-        """Mean seconds of the unit's jobs; else of its model's; else of all."""
-        known = self._spent.get(unit) or [
-            s for (_, model), each in self._spent.items() if model == unit[1] for s in each
+    def _guess(self, unit: Unit) -> float | None:
+        """Mean seconds of the unit's jobs; else of its phase; else, for reporting runs, of searching; else unknown."""
+        phase, model = unit
+        likely = [
+            (phase, model),
+            (phase, None),
+            *([(SEARCHING, model), (SEARCHING, None)] if phase == REPORTING else []),
         ]
-        known = known or [s for each in self._spent.values() for s in each]
-        return sum(known) / len(known)
+        for wanted in likely:
+            known = [s for (p, m), each in self._spent.items() if (p, m if wanted[1] else None) == wanted for s in each]
+            if known:
+                return sum(known) / len(known)
+        return None
 
 
 def to_do(resolver: Resolver, trials_done: Mapping[str, int]) -> Counter[Unit]:

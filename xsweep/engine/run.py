@@ -19,8 +19,9 @@ from xsweep.engine.pool import GroupPool
 from xsweep.engine.progress import PRETRAINING, REPORTING, SEARCHING, Event, Progress, to_do
 from xsweep.engine.search import run_level
 from xsweep.engine.signals import Stop, interruptible
+from xsweep.engine.space import check_space
 from xsweep.engine.studies import Suggestions, decide
-from xsweep.errors import CtrlC, Interrupted
+from xsweep.errors import CtrlC, Interrupted, StoreFull
 from xsweep.plan.cells import Cell, Plan
 from xsweep.plan.prints import Prints
 from xsweep.plan.resolve import Resolver
@@ -77,6 +78,7 @@ def run(
     begin = time.monotonic()
     with store.lease():
         if launch.open():
+            check_space(launch.resolver)
             from xsweep.train.stage import Context  # brings torch, which an idle launch does not need
 
             context = Context(store.root, sources, plan.sweep.layout)
@@ -199,6 +201,7 @@ class _Launch:
         label, said = f"{study.label} t{trial.number:02d}", ""
         if trial.status == "failed":
             result = pool.result(trial.key)
+            _stop_when_full(result)
             said = self.failed[label] = result["reason"]
             self._note_failure(self._trial_job(study, trial.hyper), result)
         elif trial.score is not None:
@@ -251,6 +254,7 @@ class _Launch:
         phase = PRETRAINING if stage.kind == "pretrain" else REPORTING
         self._progress.ended((phase, stage.model.name), result["seconds"])
         if result["status"] == "failed":
+            _stop_when_full(result)
             self.failed[label] = result["reason"]
             self._failed_keys.add(self._note_failure(job, result))
         score = next((o["score"] for o in reversed(result["outcomes"]) if o.get("score") is not None), None)
@@ -264,6 +268,12 @@ class _Launch:
         stage = (unended or list(job.stages))[0]
         record_failure(self.store, stage, result["reason"])
         return stage.key
+
+
+def _stop_when_full(result: Mapping[str, Any]) -> None:
+    """No later job could keep anything either."""
+    if result["error"] == StoreFull.__name__:
+        raise StoreFull(result["reason"])
 
 
 def record_failure(store: Store, stage: Stage, reason: str) -> None:

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from xsweep.errors import XsweepError
 from xsweep.plan.stage import Job
 
 Result = dict[str, Any]
@@ -256,7 +257,9 @@ def _ends_when_over(mailbox: Any) -> Callable[[Any], None]:
 
 
 def describe(error: BaseException) -> str:
-    """Type, message and the place of an exception, in one line."""
+    """Type, message and the place of an exception, in one line; the message alone of one made for users."""
+    if isinstance(error, XsweepError):
+        return " ".join(str(error).split())
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""
     message = " ".join(str(error).split())

@@ -14,6 +14,7 @@ from xsweep.errors import EnvironmentProblem
 from xsweep.models.model import Model
 from xsweep.models.world import world_folder
 from xsweep.store.files import sha256
+from xsweep.tasks.hub import one_line
 from xsweep.tasks.source import Sources
 from xsweep.tasks.world.tables import is_world
 
@@ -190,8 +191,9 @@ def _download(model: Model) -> Path:
     try:
         return Path(snapshot_download(model.id, revision=model.revision, allow_patterns=list(FILES)))
     except Exception as error:  # whatever the hub client's HTTP library of the day raises
-        what = " ".join(str(error).split())[:300]
-        raise EnvironmentProblem(f"model {model.name}: {model.id} could not be fetched ({what})") from error
+        what = f"{model.id} could not be fetched ({one_line(error)})"
+        hint = "check the id and the network, or give a folder of it: `path:` in the file, or --mirror"
+        raise EnvironmentProblem(f"model {model.name}: {what}; {hint}") from error
 
 
 def _downloaded(model: Model) -> Path | None:

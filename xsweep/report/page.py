@@ -59,7 +59,7 @@ def write_report(
     design = Design.of(sweep, records)
     tables = _tables(design, sweep, records, scores)
     if word_blind:
-        tables["controls"] = controls(word_blind, scores)
+        tables["controls"] = controls(word_blind, scores, tables["budgets"], sweep)
     gains, means = tables["gains"], tables["family_intervals"]
     drawn = curve_points(tables["family_gains"], means)
     found = views.answer(design, gains, means)

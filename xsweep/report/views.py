@@ -241,6 +241,7 @@ def control_rows(table: pl.DataFrame) -> list[dict[str, Any]]:
                 "control": [points(line["control"]) for line in lines],
                 "best": [points(line["score"]) for line in lines],
                 "scored": scored,
+                "held_out": not scored and any(line["score"] is not None for line in lines),
                 "copying": [line["language"] for line in lines if line["copying"]],
                 "all_copying": bool(means) and means[0] >= means[1],
             }

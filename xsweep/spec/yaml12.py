@@ -7,6 +7,7 @@ without end. Tags, merge keys and second documents have no use in a sweep file a
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -59,12 +60,23 @@ def scalar(text: str) -> Any:
     return text
 
 
+def _near(path: Path) -> str:
+    """What may have been meant by a path without a file."""
+    if path.exists():
+        return ""
+    there = sorted(path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
+    close = difflib.get_close_matches(path.name, [other.name for other in there], n=1)
+    if close:
+        return f"; did you mean {path.parent / close[0]}?"
+    return f"; `xsweep init {path}` writes one to start from"
+
+
 def _text(path: Path) -> str:
     try:
         with path.open("rb") as handle:
             data = handle.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+        raise UsageError(f"{path}: {getattr(error, 'strerror', None) or error}{_near(path)}") from error
     if len(data) > MAX_BYTES:
         raise _UnreadableError(1, 1, "the file is larger than 1 MiB; a sweep file is a few pages at most")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from xsweep.errors import EnvironmentProblem
+from xsweep.errors import EnvironmentProblem, StoreFull
 
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -31,6 +32,8 @@ def guarded(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         where = error.filename or path
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreFull(f"{where}: no space left; free some and run the same command again") from error
         raise EnvironmentProblem(f"{where}: {error.strerror or error}") from error
 
 

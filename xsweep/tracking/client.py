@@ -45,8 +45,11 @@ def tracking(uri: str) -> Iterator[MlflowClient]:
         from sqlalchemy.exc import SQLAlchemyError
     except (OSError, HTTPException, ValueError) as error:
         raise EnvironmentProblem(f"MLflow at {shown(uri)} cannot be reached: {error}") from error
-    for chatty in ("alembic", "mlflow"):  # after the import, which sets the level itself
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for chatty in (
+        "alembic",
+        "mlflow",
+    ):  # after the import, which sets the level; errors are raised, and said in a line
+        logging.getLogger(chatty).setLevel(logging.CRITICAL)
     try:
         yield MlflowClient(tracking_uri=uri, registry_uri=uri)
     except (MlflowException, SQLAlchemyError, OSError) as error:

@@ -6,9 +6,11 @@ part of it, and ``gather``, the whole; for one worker both are the parameter its
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
@@ -18,6 +20,7 @@ from torch.distributed.tensor import DTensor
 from xsweep.errors import EnvironmentProblem
 from xsweep.models.heads import Network
 from xsweep.models.load import layers
+from xsweep.store.files import guarded
 from xsweep.train.world import World
 
 
@@ -74,8 +77,14 @@ def save_weights(network: Network, path: Path, world: World) -> None:
         if world.first:
             tensors[name] = whole.cpu().contiguous()
     if world.first:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, path)
+        with guarded(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                save_file(tensors, path)
+            except SafetensorError as error:
+                if f"os error {errno.ENOSPC}" not in str(error):
+                    raise
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
 
 
 def load_weights(network: Network, path: Path, world: World, *, head: bool) -> None:

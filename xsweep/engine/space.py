@@ -1,0 +1,40 @@
+"""Is there room for what a sweep will keep? Asked before anything starts: a full disk in the night helps nobody."""
+
+from __future__ import annotations
+
+import shutil
+
+from xsweep.errors import StoreFull
+from xsweep.plan.cells import BASELINE
+from xsweep.plan.resolve import Resolver
+
+_BESIDE = 64 << 20
+"""Bytes for results, MLflow's runs and the report, beside the weights."""
+
+
+def check_space(resolver: Resolver) -> None:
+    """Raise ``StoreFull`` when the disk of the store has no room for the weights that are still to be written.
+
+    Counted at four bytes a parameter; nothing is said where parameters are unknown.
+    """
+    root = resolver.store.root
+    needed = _BESIDE + weights_to_write(resolver)
+    standing = next(folder for folder in (root, *root.parents) if folder.is_dir())
+    free = shutil.disk_usage(standing).free
+    if free < needed:
+        what = f"{free / 1e9:.2f} GB are free, and the sweep needs about {needed / 1e9:.2f} GB"
+        raise StoreFull(f"{root}: {what}; free some, or choose another --store")
+
+
+def weights_to_write(resolver: Resolver) -> int:
+    """Bytes of the weights that are kept and not there yet: of pretraining and of every intermediate stage."""
+    plan, store = resolver.plan, resolver.store
+    stages = [job.stages[-1] for _, job in resolver.pretraining()]
+    params = [resolver.model(stage.model.name).params or 0 for stage in stages]
+    searches = {(cell.model, cell.arm, cell.seed) for level in plan.levels for cell in level if cell.target is None}
+    reported = {(cell.model, cell.arm, cell.seed) for cell in plan.cells if cell.arm != BASELINE}
+    for model, arm, seed in searches | reported:
+        stage = resolver.intermediate(model, arm, seed)
+        if stage is None or not store.has_weights(stage.key):
+            params.append(resolver.model(model).params or 0)
+    return 4 * sum(params)
