@@ -14,7 +14,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(MODELS))
+@pytest.mark.parametrize("name", sorted(name for name in MODELS if MODELS[name].ladder == "xlmr"))
 def test_parameters_are_those_of_the_architecture(name: str) -> None:
     with torch.device("meta"):
         config = XLMRobertaConfig(vocab_size=250_002, max_position_embeddings=514, type_vocab_size=1, **SHAPES[name])
@@ -25,4 +25,4 @@ def test_parameters_are_those_of_the_architecture(name: str) -> None:
 
 def test_names_and_ladders() -> None:
     assert all(name == model.name for name, model in MODELS.items())
-    assert {model.ladder for model in MODELS.values()} == {"xlmr"}
+    assert {model.ladder for model in MODELS.values()} == {"xlmr", "world"}

@@ -6,10 +6,11 @@ import pytest
 
 from tests.tasks.made import pair_task
 from xsweep.tasks.catalog import CATALOG, sources_of, task
+from xsweep.tasks.examples import part_data
 from xsweep.tasks.formats import FORMATS
 from xsweep.tasks.task import Data
 
-NLI_AND_QA = [name for name, entry in CATALOG.items() if entry.format in ("pair", "span")]
+HEADED = [name for name, entry in CATALOG.items() if entry.format in ("pair", "span", "choice")]
 
 
 def test_each_task_is_complete() -> None:
@@ -57,12 +58,13 @@ def test_data_sets_that_hold_others(data: Data, held: set[str]) -> None:
 
 
 def test_same_data_where_the_field_says_so() -> None:
-    targets = ("xnli", "pawsx", "xquad", "mlqa", "tydiqa")
-    meets = {b: {a for a in NLI_AND_QA if sources_of(task(a)) & sources_of(task(b))} for b in targets}
+    targets = ("xnli", "pawsx", "xcopa", "xquad", "mlqa", "tydiqa")
+    meets = {b: {a for a in HEADED if sources_of(task(a)) & sources_of(task(b))} for b in targets}
     squad = {"squad_v1", "squad_v2", "xquad", "mlqa"}
     assert meets == {
         "xnli": {"mnli", "anli_plus", "xnli"},
         "pawsx": {"pawsx"},
+        "xcopa": {"socialiqa", "copa", "xcopa"},
         "xquad": squad,
         "mlqa": squad,
         "tydiqa": {"tydiqa"},
@@ -88,3 +90,15 @@ def test_tydiqa_keeps_a_tenth_of_its_english_apart() -> None:
     assert {fold for data in entry.train for fold in data.folds} == set(range(1, 10))
     assert [data.folds for data in entry.selection] == [(0,)]
     assert {data.where["id"] for data in (*entry.train, *entry.selection)} == {"english-"}
+
+
+def test_xtremes_languages_are_all_there() -> None:
+    """48 and 38 languages in XTREME-R; XCOPA's eleven, and English."""
+    panx, udpos, xcopa = (task(name) for name in ("panx", "udpos", "xcopa"))
+    assert (len(panx.languages), len(udpos.languages), len(xcopa.languages)) == (48, 38, 12)
+    assert set(udpos.languages) - set(panx.languages) == {"wo"}
+    for entry in (panx, udpos, xcopa):
+        found = [part_data(entry, "test", code) for code in entry.languages]
+        assert len(set(map(str, found))) == len(entry.languages)
+    assert part_data(udpos, "test", "zh")[0].config == "udpos.Chinese"
+    assert part_data(udpos, "test", "wo")[0] == udpos.elsewhere["wo"]

@@ -77,6 +77,8 @@ def _head(value: Task, node: Node, found: Findings) -> None:
         found.add(node, f"a {value.format} task needs two labels or more, each once", "labels")
     if value.metric not in rules.metrics:
         found.add(node, f"a {value.format} task is scored by {' or '.join(rules.metrics)}", "metric")
+    if value.scoring != "squad" and value.format != "span":
+        found.add(node, "is for span tasks", "scoring")
 
 
 def _rows(data: Data, value: Task, node: Node, steps: tuple[str | int, ...], found: Findings) -> None:

@@ -61,19 +61,17 @@ class ChoiceFormat:
         typed = wants_type_ids(tokenizer)
         ids, types, sequences, truncated = Ragged(), Ragged(), Ragged(), 0
         for _, batch in batches(examples):
-            contexts = [example.context for example in batch]
-            coded = _coded(batch, contexts, tokenizer, typed)
-            for row, lengths in enumerate(_lengths(batch, coded)):
-                if max(lengths) > task.max_length:
-                    contexts[row] = _shortened(batch[row], task, tokenizer)
+            coded, end = _coded([(example, example.context) for example in batch], tokenizer, typed), 0
+            for example in batch:
+                start, end = end, end + len(example.choices)
+                mine = {name: rows[start:end] for name, rows in coded.items()}
+                if max(map(len, mine["input_ids"])) > task.max_length:
+                    mine = _shortened(example, task, tokenizer, typed)
                     truncated += 1
-            if any(context is not example.context for context, example in zip(contexts, batch, strict=True)):
-                coded = _coded(batch, contexts, tokenizer, typed)
-            for lengths in _lengths(batch, coded):
-                sequences.add(lengths)
-            ids.add(_joined(coded["input_ids"]))
-            if typed:
-                types.add(_joined(coded["token_type_ids"]))
+                sequences.add([len(row) for row in mine["input_ids"]])
+                ids.add(_joined(mine["input_ids"]))
+                if typed:
+                    types.add(_joined(mine["token_type_ids"]))
         widths = sequences.values()
         starts = np.cumsum([0, *widths], dtype=np.int64)
         return Features(
@@ -154,43 +152,38 @@ def _label(value: Any, choices: int, place: Place, row: int) -> int:
     return value
 
 
-def _coded(batch: Sequence[Choice], contexts: Sequence[str], tokenizer: Tokenizer, typed: bool) -> Any:
-    """All sequences of the batch, example after example."""
-    pairs = [(_first(context, e.question), c) for context, e in zip(contexts, batch, strict=True) for c in e.choices]
+def _coded(rows: Sequence[tuple[Choice, str]], tokenizer: Tokenizer, typed: bool) -> Any:
+    """All sequences of the examples, each with the context beside it, example after example."""
+    pairs = [
+        (f"{context} {example.question}" if example.question else context, choice)
+        for example, context in rows
+        for choice in example.choices
+    ]
     return tokenizer(
         [first for first, _ in pairs],
         [second for _, second in pairs],
         padding=False,
         return_attention_mask=False,
         return_token_type_ids=typed,
+        verbose=False,
     )
-
-
-def _first(context: str, question: str) -> str:
-    return f"{context} {question}" if question else context
-
-
-def _lengths(batch: Sequence[Choice], coded: Any) -> list[list[int]]:
-    """Tokens of each sequence, by example."""
-    lengths = iter(coded["input_ids"])
-    return [[len(next(lengths)) for _ in example.choices] for example in batch]
 
 
 def _joined(rows: Sequence[Sequence[int]]) -> list[int]:
     return [token for row in rows for token in row]
 
 
-def _shortened(example: Choice, task: Task, tokenizer: Tokenizer) -> str:
-    """The end of the context that fits beside the question and the longest choice."""
+def _shortened(example: Choice, task: Task, tokenizer: Tokenizer, typed: bool) -> Any:
+    """The sequences of one example with the end of the context that fits beside question and longest choice."""
     context = example.context
     while True:
-        coded = _coded([example], [context], tokenizer, typed=False)
-        excess = max(_lengths([example], coded)[0]) - task.max_length
+        coded = _coded([(example, context)], tokenizer, typed)
+        excess = max(map(len, coded["input_ids"])) - task.max_length
         if excess <= 0:
-            return context
-        spans = tokenizer([context], add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"][0]
+            return coded
+        spans = tokenizer([context], add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         # Pieces of one character share its place: a cut there would take nothing away.
-        start = next((start for start, _ in spans[excess:] if start > 0), None)
+        start = next((start for start, _ in spans["offset_mapping"][0][excess:] if start > 0), None)
         if start is None:
             raise DataError(
                 f"task {task.name}: question and choices of row {example.id} ({example.uid}) leave no room for "

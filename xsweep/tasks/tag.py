@@ -72,6 +72,7 @@ class TagFormat:
                 padding=False,
                 return_attention_mask=False,
                 return_token_type_ids=typed,
+                verbose=False,
             )
             for row, example in enumerate(batch):
                 layout = _Layout.of(coded.word_ids(row))
