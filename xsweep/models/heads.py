@@ -45,6 +45,21 @@ class SpanHead(nn.Module):
         return logits
 
 
+class VectorHead(nn.Module):
+    """A text's vector of length 1, pooled from its tokens; nothing in it is trained.
+
+    Published dual encoders use the pretrained pooler, which is untrained in, or absent from, most families.
+    """
+
+    def __init__(self, pooling: Pooling) -> None:
+        super().__init__()
+        self.pooling = pooling
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Vectors (rows, width) from hidden states (rows, width in tokens, width) and the mask of real tokens."""
+        return functional.normalize(pool(hidden, mask, self.pooling).float(), dim=-1)
+
+
 class TextHead(nn.Module):
     """Dense, GELU, norm, and the encoder's own word table: logits (hidden tokens, vocabulary) of what stood there.
 
@@ -76,7 +91,7 @@ class Network(nn.Module):
         self.head = head
 
     def forward(self, ids: Tensor, mask: Tensor, types: Tensor | None, labels: Tensor | None = None) -> Tensor:
-        """Logits in fp32: (rows, outputs) for pairs, (rows, tokens, 2) for spans.
+        """Logits in fp32: (rows, outputs) for pairs, (rows, tokens, 2) for spans; vectors (rows, width) for retrieval.
 
         With ``labels``, (labelled tokens, outputs): of the tokens that have one alone, row by row.
         """
@@ -108,6 +123,8 @@ def make_head(
         head: nn.Module
         if format_ == "text":
             head = TextHead(width, table)
+        elif format_ == "retrieval":
+            head = VectorHead(pooling)
         else:
             head = PairHead(width, outputs, dropout, pooling) if format_ == "pair" else SpanHead(width)
     generator = torch.Generator().manual_seed(seed)

@@ -18,6 +18,10 @@ TRAINING_VERSION = 1
 """Semantic version of the training code: raised when a change to it changes results."""
 
 
+_KEYED = {"name", "format", "labels", "metric", "max_length", "stride"}
+"""Fields of a task that results depend on beside its rows; for retrieval, ``pool`` too."""
+
+
 @dataclass(frozen=True)
 class Hyper:
     """What a study decides for one training stage."""
@@ -32,8 +36,8 @@ class Stage:
 
     ``prints`` maps the splits it reads ("train/NAME", "selection/NAME", "test/NAME/LANGUAGE", NAME a
     task) to their fingerprints; ``parent`` is the key of the stage whose weights it starts from.
-    An ``evaluate`` stage trains nothing: it scores its parent in ``languages``. ``score_examples`` bounds the
-    rows behind each score: per language for it, of the English selection for the others.
+    An ``evaluate`` stage trains nothing: it scores its parent, or the model as it comes, in ``languages``.
+    ``score_examples`` bounds the rows behind each score: per language for it, of the English selection for the others.
     """
 
     kind: Kind
@@ -56,7 +60,7 @@ class Stage:
             "kind": self.kind,
             "model": {"print": self.model_print, "pooling": self.model.pooling},
             "tasks": [
-                task.model_dump(mode="json", include={"name", "format", "labels", "metric", "max_length", "stride"})
+                task.model_dump(mode="json", include=_KEYED | ({"pool"} if task.format == "retrieval" else set()))
                 for task in self.tasks
             ],
             "prints": dict(self.prints),

@@ -15,7 +15,7 @@ def check_task(value: Task, node: Node, found: Findings) -> None:
     name(value.name, node, found)
     _head(value, node, found)
     for part in ("train", "selection"):
-        if not getattr(value, part):
+        if not getattr(value, part) and not _untrained(value):
             found.add(node, "must not be empty", part)
         for index, data in enumerate(getattr(value, part)):
             _rows(data, value, node, (part, index), found)
@@ -35,7 +35,23 @@ def check_task(value: Task, node: Node, found: Findings) -> None:
             found.add(node, f"must be at least 1, not {number}", field)
 
 
+def _untrained(value: Task) -> bool:
+    """Whether a task is retrieval by a model as it comes, which has no rows to train on or to choose by."""
+    return value.format == "retrieval" and not value.train and not value.selection
+
+
 def _head(value: Task, node: Node, found: Findings) -> None:
+    if value.pool == "all" and value.format != "retrieval":
+        found.add(node, f"a {value.format} task has no pool; only retrieval has", "pool")
+    if value.format == "retrieval":
+        if value.labels:
+            found.add(node, "a retrieval task has no labels", "labels")
+        if _untrained(value) and value.test is None:
+            found.add(node, "is missing: without training rows there would be nothing to do", "test")
+        return
+    if value.metric == "map20":
+        found.add(node, "only retrieval is scored by map20", "metric")
+        return
     if value.format == "span":
         if value.labels:
             found.add(node, "a span task has no labels", "labels")
@@ -51,22 +67,39 @@ def _head(value: Task, node: Node, found: Findings) -> None:
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "pair": ("premise", "hypothesis", "label", "id"),
     "span": ("question", "context", "answers", "id"),
+    "retrieval": ("query", "candidate", "query_id", "candidate_id", "question", "context", "answers", "id"),
 }
 
 
-def _rows(data: Data, value: Task, node: Node, steps: tuple[str | int, ...], found: Findings) -> None:
+_SIDES = ("id", "text", "context", "sentence_breaks")
+
+
+def _rows(
+    data: Data,
+    value: Task,
+    node: Node,
+    steps: tuple[str | int, ...],
+    found: Findings,
+    known: tuple[str, ...] = (),
+) -> None:
+    known = known or _COLUMNS[value.format]
     bad = [fold for fold in data.folds if not 0 <= fold <= 9]
     if bad or len(set(data.folds)) < len(data.folds):
         found.add(node, f"folds are numbers from 0 to 9, each once; not {list(data.folds)}", *steps, "folds")
     for column in data.columns:
-        if column not in _COLUMNS[value.format]:
-            hint = did_you_mean(column, _COLUMNS[value.format])
+        if column not in known:
+            hint = did_you_mean(column, known)
             found.add(node, f"a {value.format} task reads no column {shown(column)}{hint}", *steps, "columns", column)
     for field in ("dataset", "config", "split"):
         if not getattr(data, field):
             found.add(node, "must not be empty", *steps, field)
     if data.without is not None:
         _rows(data.without, value, node, (*steps, "without"), found)
+    for name_, side in data.sides().items():
+        if value.format != "retrieval":
+            found.add(node, f"a {value.format} task has no {name_}; only retrieval has", *steps, name_)
+        else:
+            _rows(side, value, node, (*steps, name_), found, _SIDES)
 
 
 def _languages(value: Task, node: Node, found: Findings) -> None:

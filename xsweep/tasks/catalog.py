@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from xsweep.tasks import retrieval_tasks
 from xsweep.tasks.task import Data, Task
 
 NLI = ("entailment", "neutral", "contradiction")
@@ -107,7 +108,7 @@ _TASKS = (
     ),
 )
 
-CATALOG: Mapping[str, Task] = {task.name: task for task in _TASKS}
+CATALOG: Mapping[str, Task] = {task.name: task for task in (*_TASKS, *retrieval_tasks.TASKS)}
 
 _HOLDS: Mapping[tuple[str, str, str], tuple[str, ...]] = {
     ("facebook/xnli", "*", "train"): ("nyu-mll/multi_nli",),

@@ -12,11 +12,22 @@ from typing import Any, TypeVar
 
 from xsweep.errors import DataError
 from xsweep.tasks.formats import FORMATS
-from xsweep.tasks.rows import Example, Pair, Place, Span, fold_of
+from xsweep.tasks.rows import Example, Match, Pair, Place, Span, fold_of
 from xsweep.tasks.source import Sources, concrete
 from xsweep.tasks.task import Data, Part, Task
 
-__all__ = ["Example", "Pair", "Span", "Split", "cached_fingerprint", "fingerprint", "load_split", "part_data", "subset"]
+__all__ = [
+    "Example",
+    "Match",
+    "Pair",
+    "Span",
+    "Split",
+    "cached_fingerprint",
+    "fingerprint",
+    "load_split",
+    "part_data",
+    "subset",
+]
 
 E = TypeVar("E", bound=Example)
 
@@ -58,17 +69,18 @@ def load_split(task: Task, part: Part, sources: Sources, language: str | None = 
     dropped: Counter[str] = Counter()
     first_id = 0
     for index, data in enumerate(declared):
-        place = Place(data, first_id, f"{index}/" if len(declared) > 1 else "")
-        table = sources.table(data)
+        table, sides = sources.table(data), {name: sources.table(side) for name, side in data.sides().items()}
+        place = Place(data, first_id, f"{index}/" if len(declared) > 1 else "", sides)
         found = FORMATS[task.format].examples(table, task, place)
-        lost = Counter(unlabelled=table.num_rows - len(found))
+        # In retrieval every row is labelled, and a row may hold more than one text that can be found.
+        lost = Counter(unlabelled=0 if task.format == "retrieval" else table.num_rows - len(found))
         kept = _filtered(found, task, data, sources, lost)
         if not kept:
             why = ", ".join(f"{name} {n}" for name, n in lost.items() if n) or "the split is empty"
             raise place.fault(f"no rows are left of {table.num_rows} ({why})")
         examples += kept
         dropped.update(lost)
-        first_id += table.num_rows
+        first_id += table.num_rows + sum(side.num_rows for side in sides.values())
     digest = _digest(examples, task)
     sources.remember("fingerprints", _address(task, declared, sources), lambda: digest)
     return Split(examples, digest, {name: n for name, n in sorted(dropped.items()) if n})
@@ -103,7 +115,8 @@ def subset(examples: Sequence[E], n: int | None, seed: int) -> list[E]:
 
 def _filled(data: Data, language: str | None) -> Data:
     data = concrete(data, language)
-    return data if data.without is None else data.model_copy(update={"without": _filled(data.without, language)})
+    inner = data.sides() | ({} if data.without is None else {"without": data.without})
+    return data.model_copy(update={name: _filled(other, language) for name, other in inner.items()})
 
 
 def _filtered(found: list[Any], task: Task, data: Data, sources: Sources, lost: Counter[str]) -> list[Any]:
@@ -148,4 +161,5 @@ def _address(task: Task, declared: Sequence[Data], sources: Sources) -> dict[str
 
 
 def _states(data: Data, sources: Sources) -> list[dict[str, Any]]:
-    return [sources.state(data), *(_states(data.without, sources) if data.without else [])]
+    inner = [*([data.without] if data.without else []), *data.sides().values()]
+    return [sources.state(data), *(state for other in inner for state in _states(other, sources))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from xsweep.tasks import pair, span, text
+from xsweep.tasks import pair, retrieval, span, text
 from xsweep.tasks.features import Features, FloatArray, Tokenizer
 from xsweep.tasks.rows import Place
 from xsweep.tasks.task import Task
@@ -48,4 +48,9 @@ class Format(Protocol):
         ...
 
 
-FORMATS: Mapping[str, Format] = {"pair": pair.FORMAT, "span": span.FORMAT, "text": text.FORMAT}
+FORMATS: Mapping[str, Format] = {
+    "pair": pair.FORMAT,
+    "span": span.FORMAT,
+    "text": text.FORMAT,
+    "retrieval": retrieval.FORMAT,
+}

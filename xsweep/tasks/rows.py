@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from xsweep.errors import DataError
@@ -55,7 +55,25 @@ class Text:
     text: str
 
 
-Example: TypeAlias = Pair | Span | Text
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A text to search with, a text that may be found, or both."""
+
+    id: int
+    uid: str
+    group: str
+    """Digest of the candidate or of its context: rows of one group fall into one fold."""
+    query: str
+    """"" for a candidate that no row asks for."""
+    candidate: str
+    """"" where the candidate is a row of its own."""
+    context: str
+    """What the candidate stands in; "" where it stands alone."""
+    keys: tuple[str, ...]
+    """What the query asks for, or what the candidate answers: a candidate is right when they share a key."""
+
+
+Example: TypeAlias = Pair | Span | Text | Match
 
 
 @dataclass(frozen=True)
@@ -66,6 +84,12 @@ class Place:
     first_id: int = 0
     prefix: str = ""
     """Put before each uid, so that data sets of one part cannot share one."""
+    sides: Mapping[str, pyarrow.Table] = field(default_factory=dict)
+    """Tables of the data set's ``queries`` and ``candidates``, where it declares them."""
+
+    def side(self, name: str, first_id: int) -> Place:
+        """Where the data set's ``queries`` or ``candidates`` are read."""
+        return Place(self.data.sides()[name], first_id, self.prefix)
 
     def fault(self, what: str, row: int | None = None) -> DataError:
         """An error that names data set, configuration, split and, counted from 0, the row."""

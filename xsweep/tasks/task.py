@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict
 Part = Literal["train", "selection", "test"]
 """The three roles of rows: trained on, chosen by (English only), scored."""
 
-Family = Literal["nli", "qa", "paraphrase", "completion", "commonsense", "tagging", "text", "mixture", "control"]
+Family = Literal[
+    "nli", "qa", "paraphrase", "completion", "commonsense", "tagging", "retrieval", "text", "mixture", "control"
+]
 
 
 class Declared(BaseModel):
@@ -37,6 +39,16 @@ class Data(Declared):
     """Tenths (0 to 9) of the rows to keep, by a hash of the example's group; empty keeps all."""
     without: Data | None = None
     """Drop every group (premise, paragraph) that occurs in these rows."""
+    queries: Data | None = None
+    """Retrieval: the texts (columns ``id`` and ``text``) that these rows name by ``query_id``."""
+    candidates: Data | None = None
+    """Retrieval: the texts searched (``id`` and ``text``), which these rows name by ``candidate_id``; or, for
+    questions, the ``sentence_breaks`` of each ``context``."""
+
+    def sides(self) -> dict[str, Data]:
+        """``queries`` and ``candidates``, those that are declared."""
+        both = {"queries": self.queries, "candidates": self.candidates}
+        return {name: data for name, data in both.items() if data is not None}
 
 
 class Task(Declared):
@@ -44,11 +56,13 @@ class Task(Declared):
 
     name: str
     family: Family
-    format: Literal["pair", "span", "text"]
+    format: Literal["pair", "span", "text", "retrieval"]
     labels: tuple[str, ...] = ()
-    """Label names in the order of the head's outputs; empty for spans."""
-    metric: Literal["accuracy", "f1"]
+    """Label names in the order of the head's outputs; empty for spans and for retrieval."""
+    metric: Literal["accuracy", "f1", "map20"]
+    """For retrieval also the procedure: nearest neighbour (accuracy), mining (f1) or ranking (map20)."""
     train: tuple[Data, ...]
+    """Rows trained on; none for retrieval by a model as it comes (Tatoeba, BUCC)."""
     selection: tuple[Data, ...]
     """English rows that hyperparameters are chosen by; disjoint from anything scored."""
     test: Data | None = None
@@ -60,6 +74,8 @@ class Task(Declared):
     """Longest input in tokens; a longer pair is cut at its longer side and counted, a longer context is windowed."""
     stride: int = 0
     """Tokens shared by neighbouring windows of one context (span tasks)."""
+    pool: Literal["language", "all"] = "language"
+    """Retrieval: candidates of the query's own configuration, or of every language that is scored."""
     licence: str = ""
     rows: int | None = None
     """Training rows as published, for plans made before the data is seen."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from typing import Any
 
 from xsweep.errors import DataError
 from xsweep.tasks.examples import load_split, subset
 from xsweep.tasks.features import Features, Tokenizer
 from xsweep.tasks.formats import FORMATS
+from xsweep.tasks.rows import Match
 from xsweep.tasks.source import Sources
 from xsweep.tasks.task import Part, Task
 from xsweep.train.batches import concat
@@ -56,12 +57,12 @@ class Reader:
             if split.fingerprint != planned:
                 where = " ".join(filter(None, (task.name, part, language)))
                 raise DataError(f"{where}: the data has changed since it was planned; run again")
-        pooled = [example for split in splits for example in split.examples]
+        pooled = [example for split in splits for example in split.examples if _counts(example, part)]
         chosen = {id(example) for example in subset(pooled, count, SUBSET_SEED)}
         examples: list[Any] = []
         features: list[Features] = []
         for task, split in zip(tasks, splits, strict=True):
-            kept = [example for example in split.examples if id(example) in chosen]
+            kept = [left for example in split.examples if (left := _left(example, chosen, part))]
             if kept:
                 examples += kept
                 features.append(FORMATS[task.format].encode(kept, task, self.tokenizer))
@@ -72,6 +73,25 @@ class Reader:
 
     def _print(self, task: Task, part: Part, language: str | None) -> str:
         return self.prints["/".join(filter(None, (part, task.name, language)))]
+
+
+def _counts(example: Any, part: Part) -> bool:
+    """Whether an example is one of those counted: in retrieval the matches trained on, or the queries scored."""
+    if not isinstance(example, Match):
+        return True
+    return bool(example.query and (example.candidate or part != "train"))
+
+
+def _left(example: Any, chosen: Set[int], part: Part) -> Any:
+    """What a subset leaves of an example: all or nothing, and the candidate of a match whose query is not scored.
+
+    So a subset asks fewer queries, but searches the same candidates.
+    """
+    if id(example) in chosen:
+        return example
+    if part != "train" and isinstance(example, Match) and example.candidate:
+        return replace(example, query="")
+    return None
 
 
 _PARTS: Recent[Loaded] = Recent(1 << 30, lambda loaded: loaded.bytes)

@@ -156,7 +156,8 @@ class _Runner:
         """The network that ``stage`` starts from: pretrained, or its parent's, from memory or from the store."""
         held, self._held = self._held, None
         in_memory = held is not None and held[0].key == stage.parent and held[1].encoder is base.encoder
-        whole = stage.kind == "evaluate" or self._carries_head(stage)
+        untrained = not stage.tasks[0].train  # the parent is an intermediate stage, with a head of its own
+        whole = (stage.kind == "evaluate" and not untrained) or self._carries_head(stage)
         if in_memory and held is not None:
             if stage.kind == "evaluate":
                 self._held = held
