@@ -35,3 +35,15 @@ def test_accuracy_must_beat_the_largest_class(place: Place) -> None:
 def test_spans(place: Place, texts: list[str], f1: float, bad: bool) -> None:
     found = degenerate(place.task("spans", "span"), pa.table({"prediction": texts}), [], f1)
     assert bool(found) == bad
+
+
+@pytest.mark.parametrize(
+    ("found", "score", "said"),
+    [([3] * 100, 40.0, "one candidate"), (list(range(100)), 4.0, "random order"), (list(range(100)), 40.0, "")],
+)
+def test_retrieval(place: Place, found: list[int], score: float, said: str) -> None:
+    rows: list[Any] = [SimpleNamespace(candidate=f"c{n}", context="") for n in range(200)]
+    of = place.task("pairs").model_copy(update={"format": "retrieval", "metric": "map20"})
+    reason = degenerate(of, pa.table({"prediction": found}), rows, score)
+    assert said in reason
+    assert bool(said) == bool(reason)

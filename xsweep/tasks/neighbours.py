@@ -31,7 +31,7 @@ def nearest(queries: Vectors, candidates: Vectors, k: int) -> tuple[Vectors, NDA
     places = np.empty((len(queries), k), dtype=np.int64)
     for start in range(0, len(queries), QUERIES):
         part = slice(start, start + QUERIES)
-        block = torch.from_numpy(np.ascontiguousarray(queries[part])).to(device)
+        block = torch.from_numpy(np.array(queries[part])).to(device)
         best, where = _search(block, candidates, k)
         scores[part], places[part] = best.cpu().numpy(), where.cpu().numpy()
     return scores, places
@@ -44,7 +44,7 @@ def _search(block: torch.Tensor, candidates: Vectors, k: int) -> tuple[torch.Ten
     best = torch.full((len(block), 0), -torch.inf, device=block.device)
     where = torch.zeros((len(block), 0), dtype=torch.int64, device=block.device)
     for start in range(0, len(candidates), CANDIDATES):
-        part = torch.from_numpy(np.ascontiguousarray(candidates[start : start + CANDIDATES])).to(block.device)
+        part = torch.from_numpy(np.array(candidates[start : start + CANDIDATES])).to(block.device)
         found, place = (block @ part.T).topk(min(k, len(part)), dim=1)
         best, where = torch.cat([best, found], 1), torch.cat([where, place + start], 1)
         best, order = best.topk(min(k, best.shape[1]), dim=1)

@@ -1,0 +1,286 @@
+"""Retrieval on tiny models: encoders as they come, dual encoders, and a real one on real sentences."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from sklearn.neighbors import NearestNeighbors
+
+from tests.train.gang import run_gang
+from tests.train.small import WORDS, Place
+from xsweep.models.heads import Network, make_head
+from xsweep.models.load import word_table
+from xsweep.plan.stage import Hyper, Job, Stage
+from xsweep.spec.sweep import Layout, Training
+from xsweep.store.manifests import Manifest
+from xsweep.store.store import Store
+from xsweep.tasks.catalog import task as catalogued
+from xsweep.tasks.examples import fingerprint, load_split
+from xsweep.tasks.retrieval import sides
+from xsweep.tasks.source import Sources
+from xsweep.tasks.task import Task
+from xsweep.train import embed as embed_module
+from xsweep.train.batches import Rows
+from xsweep.train.contrast import SCALE, contrast
+from xsweep.train.data import Reader
+from xsweep.train.embed import Slot, all_slots, embed
+from xsweep.train.live import live
+from xsweep.train.predict import Setting
+from xsweep.train.retrieve import headline, retrieve
+from xsweep.train.stage import Context, run_job
+from xsweep.train.world import World
+
+
+def match_rows(rows: int, seed: int) -> dict[str, list[Any]]:
+    """Each word of the query has its own in the candidate, half the vocabulary away."""
+    rng = random.Random(seed)
+    numbers = [rng.sample(range(60), 4) for _ in range(rows)]
+    queries = [" ".join(WORDS[n] for n in row) for row in numbers]
+    return {"query": queries, "candidate": [" ".join(WORDS[n + 60] for n in row) for row in numbers]}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    place = Place(tmp_path)
+    place.data("matches", match_rows, train=96)
+    return place
+
+
+def declared(place: Place, **changes: Any) -> Task:
+    base = place.task("matches", "span")
+    fields = {"format": "retrieval", "metric": "map20", "family": "retrieval", "stride": 0, **changes}
+    return Task.model_validate({**base.model_dump(), **fields})
+
+
+def untrained(place: Place, **changes: Any) -> Task:
+    return declared(place, **{"train": (), "selection": (), "metric": "accuracy", **changes})
+
+
+def scoring(place: Place, of: Task, parent: Stage | None = None, **changes: Any) -> Stage:
+    prints = {f"test/{of.name}/{code}": fingerprint(of, "test", place.sources, code) for code in ("en", "de")}
+    like = place.stage(declared(place), place.model(), seed=0)
+    fields = {"kind": "evaluate", "hyper": None, "tasks": (of,), "prints": prints, "languages": ("en", "de")}
+    return replace(like, **{**fields, "parent": parent.key if parent else None, **changes})
+
+
+def run(context: Context, *stages: Stage, keep: tuple[Stage, ...] = ()) -> list[Manifest]:
+    run_job(Job(stages, frozenset(stage.key for stage in keep)), context, World.single())
+    found = [Store(context.store).manifest(stage.key) for stage in stages]
+    return [manifest for manifest in found if manifest]
+
+
+def table(context: Context, stage: Stage, name: str) -> Any:
+    return pq.read_table(Store(context.store).results(stage.key) / f"{name}.parquet")
+
+
+def test_a_model_as_it_comes_is_scored_in_every_layer(place: Place) -> None:
+    stage, context = scoring(place, untrained(place)), place.context()
+    (manifest,) = run(context, stage)
+    assert manifest.status == "ok"
+    assert manifest.parent is None
+    lines = table(context, stage, "layers").to_pylist()
+    assert [(line["language"], line["layer"], line["pooling"]) for line in lines] == [
+        (language, layer, pooling) for language in ("en", "de") for layer in range(3) for pooling in ("first", "mean")
+    ]
+    for language, scores in manifest.metrics["test"].items():
+        found = table(context, stage, f"predictions-{language}")
+        assert found.num_rows == scores["n"] == 40
+        assert scores["accuracy"] == pytest.approx(100 * np.mean(found.column("correct").to_pylist()))
+        (line,) = [x for x in lines if (x["language"], x["layer"], x["pooling"]) == (language, 1, "mean")]
+        assert line["score"] == scores["accuracy"], "the layer at 7/12 of two"
+        assert "accuracy_xtreme" in scores
+
+
+def test_the_layer_that_counts_is_fixed_by_depth_alone() -> None:
+    assert [headline(depth) for depth in (24, 12, 4, 2, 1)] == [Slot(n, "mean") for n in (14, 7, 2, 1, 1)]
+
+
+def test_mining_keeps_a_row_for_every_query(place: Place) -> None:
+    stage, context = scoring(place, untrained(place, metric="f1")), place.context()
+    (manifest,) = run(context, stage)
+    for language, scores in manifest.metrics["test"].items():
+        found = table(context, stage, f"predictions-{language}")
+        assert found.num_rows == scores["n"] == 40
+        assert sum(found.column("kept").to_pylist()) == min(
+            40, sum(p >= 0 for p in found.column("prediction").to_pylist())
+        )
+        assert 0 <= scores["f1"] <= 100
+        assert "f1_xtreme" in scores
+
+
+def test_an_intermediate_model_of_another_format_is_scored_without_its_head(place: Place) -> None:
+    from tests.train.small import pair_rows
+
+    place.data("pairs", pair_rows)
+    parent = place.stage(place.task("pairs"), place.model(), kind="intermediate", hyper=Hyper(3e-3, 2))
+    child, base = scoring(place, untrained(place), parent), scoring(place, untrained(place))
+    together, apart = place.context("together"), place.context("apart")
+    run(together, parent, child, keep=(parent,))
+    run(apart, parent, keep=(parent,))
+    run(apart, child, base)
+    one, other = (table(context, child, "layers").to_pylist() for context in (together, apart))
+    assert one == other, "from memory or from the store"
+    assert one != table(apart, base, "layers").to_pylist()
+
+
+def test_a_dual_encoder_is_learned(place: Place) -> None:
+    of = declared(place)
+    stage = place.stage(of, place.model(), hyper=Hyper(3e-3, 12), training=Training(batch_size=16, warmup=0.1))
+    context = place.context()
+    trained, tested = run(context, stage, place.evaluate(stage))
+    assert trained.status == "ok"
+    assert trained.metrics["dev"][0]["map20"] < trained.metrics["score"]
+    assert trained.metrics["score"] > 60
+    for language in ("en", "de"):
+        found = table(context, place.evaluate(stage), f"predictions-{language}")
+        assert found.column_names == ["id", "prediction", "average_precision"]
+        assert tested.metrics["test"][language]["map20"] > 60
+    assert table(context, stage, "predictions-dev").num_rows == 48
+
+
+def test_a_dual_encoder_that_learned_nothing_is_degenerate(place: Place) -> None:
+    (manifest,) = run(place.context(), place.stage(declared(place), place.model(), hyper=Hyper(1e-9, 1)))
+    assert manifest.status == "degenerate"
+    assert "random order" in manifest.reason or "one candidate" in manifest.reason
+
+
+def test_two_workers_agree_with_one(place: Place, tmp_path: Path) -> None:
+    stage = place.stage(declared(place), place.model(), hyper=Hyper(3e-3, 2))
+    scored = place.evaluate(stage)
+    job = Job((stage, scored), frozenset({stage.key}))
+    one = place.context("one")
+    run_job(job, one, World.single())
+    two = replace(place.context("two"), layout=Layout(workers=2, tokens=64))
+    run_gang(2, job, two, tmp_path)
+    first, second = (Store(context.store).manifest(stage.key) for context in (one, two))
+    assert first
+    assert second
+    assert [row["map20"] for row in second.metrics["dev"]] == pytest.approx(
+        [row["map20"] for row in first.metrics["dev"]], abs=1.0
+    )
+
+
+# One forward pass, one gradient
+
+
+def loaded(place: Place, tokens: int = 4096) -> tuple[Network, Any, Setting]:
+    of, model = declared(place), place.model()
+    base = live(place.mirror / "made--bert", "print", Training(), World.single())
+    base.reset()
+    head = make_head("retrieval", word_table(base.encoder), 0, dropout=0.0, pooling=model.pooling, std=0.1, seed=0)
+    prints = {"train/matches": fingerprint(of, "train", place.sources)}
+    rows = Reader(place.sources, base.tokenizer, "print", prints).part((of,), "train", None)
+    pad = base.tokenizer.pad_token_id
+    assert isinstance(pad, int)
+    return Network(base.encoder, head), rows, Setting(World.single(), tokens, pad, "fp32")
+
+
+def gradients(network: Network) -> dict[str, torch.Tensor]:
+    found = {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
+    network.zero_grad()
+    return found
+
+
+@pytest.mark.parametrize("tokens", [8, 30, 4096])
+def test_the_gradient_is_that_of_the_whole_batch_at_once(place: Place, tokens: int) -> None:
+    network, rows, setting = loaded(place, tokens)
+    texts, batch = sides(rows.features), np.arange(3, 19)
+    network.train()
+    loss = contrast(network, texts, batch, setting)
+    ours = gradients(network)
+    whole: list[Rows] = [2 * batch, 2 * batch + 1]
+    first, second = (setting.collate(texts, part) for part in whole)
+    queries, candidates = (network(part.ids, part.mask, part.types) for part in (first, second))
+    plain = torch.nn.functional.cross_entropy(SCALE * queries @ candidates.T, torch.arange(16))
+    plain.backward()  # type: ignore[no-untyped-call]
+    assert loss.item() == pytest.approx(plain.item(), rel=1e-5)
+    for name, value in gradients(network).items():
+        torch.testing.assert_close(ours[name], value, rtol=1e-4, atol=1e-5)
+
+
+def test_vectors_are_those_of_each_text_alone_however_they_are_kept(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, rows, setting = loaded(place, 40)
+    texts, wanted, slots = sides(rows.features), np.arange(20), all_slots(2)
+    vectors, finite = embed(network, texts, wanted, slots, setting)
+    assert finite
+    assert vectors.shape == (6, 20, 32)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=2), 1, atol=1e-5)
+    ids = torch.from_numpy(texts.ids[texts.span(7)].astype(np.int64))[None]
+    with torch.no_grad():
+        hidden = network.encoder(input_ids=ids, output_hidden_states=True).hidden_states
+    for number, slot in enumerate(slots):
+        plain = hidden[slot.layer][0, 0] if slot.pooling == "first" else hidden[slot.layer][0].mean(0)
+        np.testing.assert_allclose(vectors[number, 7], plain / plain.norm(), atol=1e-5)
+    monkeypatch.setattr(embed_module, "IN_MEMORY", 1000)
+    kept, _ = embed(network, texts, wanted, slots, setting)
+    assert isinstance(kept, np.memmap)
+    assert (kept == vectors).all()
+
+
+def test_fewer_queries_search_the_same_candidates(place: Place) -> None:
+    of = untrained(place)
+    prints = {"test/matches/de": fingerprint(of, "test", place.sources, "de")}
+    network, _, setting = loaded(place)
+    base = live(place.mirror / "made--bert", "print", Training(), World.single())
+    reader = Reader(place.sources, base.tokenizer, "other", prints)
+    every, some = (reader.part((of,), "test", count, "de") for count in (None, 10))
+    whole = retrieve(network, of, {"de": every}, setting).predictions["de"].to_pylist()
+    fewer = retrieve(network, of, {"de": some}, setting).predictions["de"].to_pylist()
+    assert len(fewer) == 10
+    right = {row["id"]: row["correct"] for row in whole}
+    assert {row["id"]: row["correct"] for row in fewer} == {row["id"]: right[row["id"]] for row in fewer}
+
+
+# A real encoder
+
+
+def test_real_sentences_find_their_translations(real_setting: tuple[Network, Sources, Any, Setting]) -> None:
+    """German and Hindi of Tatoeba; a layer's own accuracy is counted again with scikit-learn."""
+    network, sources, tokenizer, setting = real_setting
+    of = catalogued("tatoeba")
+    prints = {f"test/tatoeba/{code}": fingerprint(of, "test", sources, code) for code in ("de", "hi")}
+    reader = Reader(sources, tokenizer, "real", prints)
+    rows = {code: reader.part((of,), "test", None, code) for code in ("de", "hi")}
+    found = retrieve(network, of, rows, setting)
+    assert found.layers is not None
+    lines = {(x["language"], x["layer"], x["pooling"]): x["score"] for x in found.layers.to_pylist()}
+    assert lines["de", 2, "mean"] > lines["de", 1, "mean"] > lines["de", 0, "mean"] > 10
+    assert lines["hi", 2, "mean"] > 40
+    texts = sides(rows["de"].features)
+    vectors, _ = embed(network, texts, np.arange(2000), [Slot(2, "mean")], setting)
+    other = NearestNeighbors(n_neighbors=1, algorithm="brute", metric="cosine").fit(vectors[0, 1::2])
+    places = other.kneighbors(vectors[0, 0::2], return_distance=False)[:, 0]
+    assert 100 * np.mean(places == np.arange(1000)) == pytest.approx(lines["de", 2, "mean"], abs=0.2)
+
+
+@pytest.fixture
+def real_setting(shared: Path, ladder: Path, tmp_path: Path) -> tuple[Network, Sources, Any, Setting]:
+    base = live(ladder / "intfloat--multilingual-e5-small-L2", "real", Training(), World.single())
+    head = make_head("retrieval", word_table(base.encoder), 0, dropout=0.0, pooling="mean", std=0.02, seed=0)
+    pad = base.tokenizer.pad_token_id
+    assert isinstance(pad, int)
+    sources = Sources((shared / "data",), tmp_path / "cache")
+    return Network(base.encoder, head), sources, base.tokenizer, Setting(World.single(), 4096, pad, "fp32")
+
+
+def test_real_questions_are_ranked_over_all_languages(real_setting: tuple[Network, Sources, Any, Setting]) -> None:
+    """An untrained dual encoder on LAReQA: English and German questions, answers in both."""
+    network, sources, tokenizer, setting = real_setting
+    of = catalogued("lareqa").model_copy(update={"max_length": 24})
+    prints = {f"test/lareqa/{code}": fingerprint(of, "test", sources, code) for code in ("en", "de")}
+    reader = Reader(sources, tokenizer, "real", prints)
+    rows = {code: reader.part((of,), "test", 100, code) for code in ("en", "de")}
+    found = retrieve(network, of, rows, setting)
+    assert {code: table.num_rows for code, table in found.predictions.items()} == {"en": 100, "de": 100}
+    pool = len(load_split(of, "test", sources, "en").examples)
+    assert found.predictions["en"].column("prediction").to_numpy().max() > pool / 2
+    assert all(5 < scores["map20"] < 100 for scores in found.metrics.values())
