@@ -11,8 +11,8 @@ from xsweep.tasks.neighbours import Vectors, nearest
 
 
 def vectors(rows: int, width: int, seed: int) -> Vectors:
-    found = np.random.default_rng(seed).standard_normal((rows, width)).astype(np.float32)
-    return found / np.linalg.norm(found, axis=1, keepdims=True)
+    found = np.random.default_rng(seed).standard_normal((rows, width))
+    return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), dtype=np.float32)
 
 
 @settings(max_examples=40, deadline=None)

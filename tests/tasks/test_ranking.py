@@ -74,14 +74,15 @@ def plain_margin_pairs(queries: Vectors, candidates: Vectors) -> list[tuple[int,
     forward = np.sort(cosine, 1)[:, ::-1][:, : k[0]].mean(1)
     backward = np.sort(cosine, 0)[::-1][: k[1]].mean(0)
     margin = cosine / ((forward[:, None] + backward) / 2)
-    inside = [set(np.argsort(-row)[: k[0]]) for row in cosine], [set(np.argsort(-row)[: k[1]]) for row in cosine.T]
-    proposed = set()
-    for query in range(cosine.shape[0]):
-        proposed.add((query, int(max(inside[0][query], key=lambda c, q=query: margin[q, c]))))
-    for candidate in range(cosine.shape[1]):
-        proposed.add((int(max(inside[1][candidate], key=lambda q, c=candidate: margin[q, c])), candidate))
+    inside = (
+        [set(np.argsort(-row)[: k[0]].tolist()) for row in cosine],
+        [set(np.argsort(-row)[: k[1]].tolist()) for row in cosine.T],
+    )
+    inner = [[(q, c) for c in near] for q, near in enumerate(inside[0])]
+    outer = [[(q, c) for q in near] for c, near in enumerate(inside[1])]
+    proposed = {max(pairs, key=margin.__getitem__) for pairs in (*inner, *outer)}
     chosen: list[tuple[int, int]] = []
-    for query, candidate in sorted(proposed, key=lambda pair: -margin[pair]):
+    for query, candidate in sorted(proposed, key=margin.__getitem__, reverse=True):
         if query not in {q for q, _ in chosen} and candidate not in {c for _, c in chosen}:
             chosen.append((query, candidate))
     return chosen

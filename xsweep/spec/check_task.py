@@ -49,9 +49,6 @@ def _head(value: Task, node: Node, found: Findings) -> None:
         if _untrained(value) and value.test is None:
             found.add(node, "is missing: without training rows there would be nothing to do", "test")
         return
-    if value.metric == "map20":
-        found.add(node, "only retrieval is scored by map20", "metric")
-        return
     if value.format == "span":
         if value.labels:
             found.add(node, "a span task has no labels", "labels")

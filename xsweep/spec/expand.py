@@ -29,9 +29,16 @@ def like(node: Node, catalogue: Mapping[str, Entry], kind: str, found: Findings)
         found.add(name, f"there is no {kind} {shown(name.plain())} in the catalogue{hint}")
         return node, None
     base = catalogue[name.value]
-    inherited = {field: name.with_value(getattr(base, field)) for field in type(base).model_fields}
+    inherited = {field: _inherited(getattr(base, field), name) for field in type(base).model_fields}
     own = {key: inner for key, inner in node.fields.items() if key != "like"}
     return node.with_value({**inherited, **own}), base
+
+
+def _inherited(value: object, name: Node) -> Node:
+    """A catalogue entry's value as if it stood in the file where the entry is named."""
+    if isinstance(value, Mapping):
+        return name.with_value({key: name.with_value(inner) for key, inner in value.items()})
+    return name.with_value(value)
 
 
 def task(node: Node, catalogue: Mapping[str, Task], found: Findings) -> Node:
