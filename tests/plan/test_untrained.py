@@ -10,6 +10,8 @@ import pytest
 
 from tests.builders import sweep, target_task, task
 from tests.plan.test_resolve import decide, finish, resolver, run_all
+from tests.plan.test_stage import STAGE
+from xsweep.analysis.outcomes import holes
 from xsweep.plan.cells import Cell, build_plan
 from xsweep.plan.cost import estimate
 from xsweep.plan.prints import readings
@@ -114,6 +116,16 @@ def test_an_evicted_intermediate_is_made_again_in_the_same_job(tmp_path: Path) -
     assert [s.kind for s in at.job(stage).stages] == ["intermediate", "evaluate"]
 
 
+def test_a_hole_says_where_it_stopped(tmp_path: Path) -> None:
+    at = resolver(tmp_path / "store", both())
+    found = holes(collect(at), at.plan.sweep).filter(target="tatoeba")
+    assert [(row["arm"], row["stage"]) for row in found.iter_rows(named=True) if row["seed"] == 1] == [
+        ("none", "evaluate"),
+        ("nli", "intermediate"),
+        ("qa", "intermediate"),
+    ]
+
+
 def test_only_what_runs_is_priced() -> None:
     lines = {line.stage: line for line in estimate(build_plan(both())).lines}
     assert (lines["target"].needed, lines["target"].runs) == (6, 6)
@@ -143,8 +155,6 @@ def test_one_stage_of_the_baseline_gives_a_score_for_each_seed(tmp_path: Path) -
 
 
 def test_the_pool_is_part_of_a_retrieval_stages_key_alone() -> None:
-    from tests.plan.test_stage import STAGE
-
     def keyed(**fields: Any) -> Stage:
         return replace(STAGE, tasks=(task("t", labels=(), **fields),))
 

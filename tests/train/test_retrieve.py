@@ -14,7 +14,7 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 from tests.train.gang import run_gang
-from tests.train.small import WORDS, Place
+from tests.train.small import WORDS, Place, pair_rows
 from xsweep.models.heads import Network, make_head
 from xsweep.models.load import word_table
 from xsweep.plan.stage import Hyper, Job, Stage
@@ -116,8 +116,6 @@ def test_mining_keeps_a_row_for_every_query(place: Place) -> None:
 
 
 def test_an_intermediate_model_of_another_format_is_scored_without_its_head(place: Place) -> None:
-    from tests.train.small import pair_rows
-
     place.data("pairs", pair_rows)
     parent = place.stage(place.task("pairs"), place.model(), kind="intermediate", hyper=Hyper(3e-3, 2))
     child, base = scoring(place, untrained(place), parent), scoring(place, untrained(place))

@@ -2,8 +2,13 @@
 
 What counts for an encoder that was not trained for retrieval is fixed before anything is scored: the mean over the
 tokens of the layer at 7/12 of its depth. That is XTREME's layer 14 of XLM-R Large and 7 of the base models, as a share
-of the depth, so that encoders of other depths and of every size are read at one place. XTREME's own procedures stand
-beside it as ``accuracy_xtreme`` and ``f1_xtreme``, and all layers in the file ``layers.parquet``.
+of the depth, so that encoders of other depths and of every size are read at one place. All layers are in the file
+``layers.parquet``.
+
+XTREME's own procedures stand beside it. ``accuracy_xtreme``: the 14th layer's mean, English asking and the language
+searched. ``f1_xtreme``: the 8th layer's first token, and the threshold with the best F1 on the gold; XTREME takes that
+threshold from its development split, so on other rows this is the most that it can give. Encoders with fewer layers
+are read at their last.
 """
 
 from __future__ import annotations
