@@ -151,18 +151,23 @@ def test_a_dual_encoder_that_learned_nothing_is_degenerate(place: Place) -> None
 
 def test_two_workers_agree_with_one(place: Place, tmp_path: Path) -> None:
     stage = place.stage(declared(place), place.model(), hyper=Hyper(3e-3, 2))
-    scored = place.evaluate(stage)
-    job = Job((stage, scored), frozenset({stage.key}))
-    one = place.context("one")
+    tested, base = place.evaluate(stage), scoring(place, untrained(place))
+    job = Job((stage, tested, base), frozenset({stage.key}))
+    one, two = place.context("one"), replace(place.context("two"), layout=Layout(workers=2, tokens=64))
     run_job(job, one, World.single())
-    two = replace(place.context("two"), layout=Layout(workers=2, tokens=64))
     run_gang(2, job, two, tmp_path)
-    first, second = (Store(context.store).manifest(stage.key) for context in (one, two))
-    assert first
-    assert second
-    assert [row["map20"] for row in second.metrics["dev"]] == pytest.approx(
-        [row["map20"] for row in first.metrics["dev"]], abs=1.0
-    )
+    for other in job.stages:
+        first, second = (Store(context.store).manifest(other.key) for context in (one, two))
+        assert first
+        assert second
+        if other is stage:
+            for before, after in zip(first.metrics["dev"], second.metrics["dev"], strict=True):
+                assert after["map20"] == pytest.approx(before["map20"], abs=1.0)
+        else:
+            for language, scores in first.metrics["test"].items():
+                assert second.metrics["test"][language] == pytest.approx(scores, abs=2.6)
+    lines = [table(context, base, "layers").column("score").to_pylist() for context in (one, two)]
+    assert lines[0] == pytest.approx(lines[1], abs=2.6), "one query of forty, where two are as near"
 
 
 # One forward pass, one gradient

@@ -5,13 +5,15 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from xsweep.models.heads import Network, Pooling, pool
+from xsweep.models.load import layers
 from xsweep.tasks.features import Features
 from xsweep.tasks.neighbours import Vectors
 from xsweep.train.batches import PRICES, Batch, Rows, cut
@@ -74,12 +76,34 @@ def _vectors(network: Network, batch: Batch, slots: Sequence[Slot] | None, setti
     with setting.cast():
         if slots is None:
             return network(batch.ids, batch.mask, batch.types).unsqueeze(0)  # type: ignore[no-any-return]
-        extra = {} if batch.types is None else {"token_type_ids": batch.types}
-        layers = network.encoder(
-            input_ids=batch.ids, attention_mask=batch.mask, output_hidden_states=True, **extra
-        ).hidden_states
-    pooled = [pool(layers[slot.layer].float(), batch.mask, slot.pooling) for slot in slots]
+        states = hidden_states(network.encoder, batch)
+    pooled = [pool(states[slot.layer].float(), batch.mask, slot.pooling) for slot in slots]
     return functional.normalize(torch.stack(pooled), dim=-1)
+
+
+def hidden_states(encoder: nn.Module, batch: Batch) -> list[Tensor]:
+    """What goes into the first layer and comes out of each, the last one's as the encoder hands it out (with its norm).
+
+    Read by hooks: what ``transformers`` collects itself is lost once the layers are sharded.
+    """
+    found: list[Tensor] = []
+
+    def first(_: nn.Module, args: Any, named: Any) -> None:
+        found.append(args[0] if args else named["hidden_states"])
+
+    def each(_: nn.Module, args: Any, output: Any) -> None:
+        found.append(output[0] if isinstance(output, tuple) else output)
+
+    stack = layers(encoder)
+    hooks = [stack[0].register_forward_pre_hook(first, with_kwargs=True)]
+    hooks += [layer.register_forward_hook(each) for layer in stack]
+    try:
+        extra = {} if batch.types is None else {"token_type_ids": batch.types}
+        last = encoder(input_ids=batch.ids, attention_mask=batch.mask, **extra).last_hidden_state
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [*found[:-1], last]
 
 
 def _room(shape: tuple[int, int, int]) -> Vectors:
