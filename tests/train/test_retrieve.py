@@ -1,4 +1,4 @@
-"""Retrieval on tiny models: encoders as they come, dual encoders, and a real one on real sentences."""
+"""Retrieval on tiny models: encoders as they come, and dual encoders."""
 
 from __future__ import annotations
 
@@ -11,26 +11,25 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from sklearn.neighbors import NearestNeighbors
 
+from tests.models.test_load import OWN
 from tests.train.gang import run_gang
-from tests.train.small import WORDS, Place, pair_rows
+from tests.train.small import WORDS, Place, pair_rows, write_model
+from xsweep.models.folder import MODEL_TYPES
 from xsweep.models.heads import Network, make_head
-from xsweep.models.load import word_table
+from xsweep.models.load import load_encoder, word_table
 from xsweep.plan.stage import Hyper, Job, Stage
 from xsweep.spec.sweep import Layout, Training
 from xsweep.store.manifests import Manifest
 from xsweep.store.store import Store
-from xsweep.tasks.catalog import task as catalogued
-from xsweep.tasks.examples import fingerprint, load_split
+from xsweep.tasks.examples import fingerprint
 from xsweep.tasks.retrieval import sides
-from xsweep.tasks.source import Sources
 from xsweep.tasks.task import Task
 from xsweep.train import embed as embed_module
-from xsweep.train.batches import Rows
+from xsweep.train.batches import Batch, Rows
 from xsweep.train.contrast import SCALE, contrast
 from xsweep.train.data import Reader
-from xsweep.train.embed import Slot, all_slots, embed
+from xsweep.train.embed import Slot, all_slots, embed, hidden_states
 from xsweep.train.live import live
 from xsweep.train.predict import Setting
 from xsweep.train.retrieve import headline, retrieve
@@ -229,6 +228,19 @@ def test_vectors_are_those_of_each_text_alone_however_they_are_kept(
     assert (kept == vectors).all()
 
 
+@pytest.mark.parametrize("kind", MODEL_TYPES)
+def test_hidden_states_are_those_that_transformers_collects(kind: str, tmp_path: Path) -> None:
+    encoder = load_encoder(write_model(tmp_path, kind, **OWN.get(kind, {})), None).eval()
+    ids, mask = torch.tensor([[0, 9, 8, 2], [0, 7, 2, 1]]), torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
+    batch = Batch(ids, mask, None, ids[:, 0], None, None)
+    with torch.no_grad():
+        ours = hidden_states(encoder, batch)
+        theirs = encoder(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states
+    assert len(ours) == len(theirs) == 3
+    for one, other in zip(ours, theirs, strict=True):
+        assert torch.equal(one[mask.bool()], other[mask.bool()])
+
+
 def test_fewer_queries_search_the_same_candidates(place: Place) -> None:
     of = untrained(place)
     prints = {"test/matches/de": fingerprint(of, "test", place.sources, "de")}
@@ -241,49 +253,3 @@ def test_fewer_queries_search_the_same_candidates(place: Place) -> None:
     assert len(fewer) == 10
     right = {row["id"]: row["correct"] for row in whole}
     assert {row["id"]: row["correct"] for row in fewer} == {row["id"]: right[row["id"]] for row in fewer}
-
-
-# A real encoder
-
-
-def test_real_sentences_find_their_translations(real_setting: tuple[Network, Sources, Any, Setting]) -> None:
-    """German and Hindi of Tatoeba; a layer's own accuracy is counted again with scikit-learn."""
-    network, sources, tokenizer, setting = real_setting
-    of = catalogued("tatoeba")
-    prints = {f"test/tatoeba/{code}": fingerprint(of, "test", sources, code) for code in ("de", "hi")}
-    reader = Reader(sources, tokenizer, "real", prints)
-    rows = {code: reader.part((of,), "test", None, code) for code in ("de", "hi")}
-    found = retrieve(network, of, rows, setting)
-    assert found.layers is not None
-    lines = {(x["language"], x["layer"], x["pooling"]): x["score"] for x in found.layers.to_pylist()}
-    assert lines["de", 2, "mean"] > lines["de", 1, "mean"] > lines["de", 0, "mean"] > 10
-    assert lines["hi", 2, "mean"] > 40
-    texts = sides(rows["de"].features)
-    vectors, _ = embed(network, texts, np.arange(2000), [Slot(2, "mean")], setting)
-    other = NearestNeighbors(n_neighbors=1, algorithm="brute", metric="cosine").fit(vectors[0, 1::2])
-    places = other.kneighbors(vectors[0, 0::2], return_distance=False)[:, 0]
-    assert 100 * np.mean(places == np.arange(1000)) == pytest.approx(lines["de", 2, "mean"], abs=0.2)
-
-
-@pytest.fixture
-def real_setting(shared: Path, ladder: Path, tmp_path: Path) -> tuple[Network, Sources, Any, Setting]:
-    base = live(ladder / "intfloat--multilingual-e5-small-L2", "real", Training(), World.single())
-    head = make_head("retrieval", word_table(base.encoder), 0, dropout=0.0, pooling="mean", std=0.02, seed=0)
-    pad = base.tokenizer.pad_token_id
-    assert isinstance(pad, int)
-    sources = Sources((shared / "data",), tmp_path / "cache")
-    return Network(base.encoder, head), sources, base.tokenizer, Setting(World.single(), 4096, pad, "fp32")
-
-
-def test_real_questions_are_ranked_over_all_languages(real_setting: tuple[Network, Sources, Any, Setting]) -> None:
-    """An untrained dual encoder on LAReQA: English and German questions, answers in both."""
-    network, sources, tokenizer, setting = real_setting
-    of = catalogued("lareqa").model_copy(update={"max_length": 24})
-    prints = {f"test/lareqa/{code}": fingerprint(of, "test", sources, code) for code in ("en", "de")}
-    reader = Reader(sources, tokenizer, "real", prints)
-    rows = {code: reader.part((of,), "test", 100, code) for code in ("en", "de")}
-    found = retrieve(network, of, rows, setting)
-    assert {code: table.num_rows for code, table in found.predictions.items()} == {"en": 100, "de": 100}
-    pool = len(load_split(of, "test", sources, "en").examples)
-    assert found.predictions["en"].column("prediction").to_numpy().max() > pool / 2
-    assert all(5 < scores["map20"] < 100 for scores in found.metrics.values())
