@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from tests.models.test_load import OWN
+from tests.tasks.made import Mirror
 from tests.train.gang import run_gang
 from tests.train.small import WORDS, Place, pair_rows, write_model
 from xsweep.models.folder import MODEL_TYPES
@@ -22,6 +23,7 @@ from xsweep.plan.stage import Hyper, Job, Stage
 from xsweep.spec.sweep import Layout, Training
 from xsweep.store.manifests import Manifest
 from xsweep.store.store import Store
+from xsweep.tasks.catalog import task as catalogued
 from xsweep.tasks.examples import fingerprint
 from xsweep.tasks.retrieval import sides
 from xsweep.tasks.task import Task
@@ -253,3 +255,25 @@ def test_fewer_queries_search_the_same_candidates(place: Place) -> None:
     assert len(fewer) == 10
     right = {row["id"]: row["correct"] for row in whole}
     assert {row["id"]: row["correct"] for row in fewer} == {row["id"]: right[row["id"]] for row in fewer}
+
+
+def test_one_list_of_candidates_is_read_once_for_all_languages(place: Place) -> None:
+    """Mewsli-X in the hub's schema: mentions by language, entities of all languages in one list."""
+    words = {"Q1": "w1 w2", "Q2": "w3 w4", "Q3": "w5 w6"}
+    mirror = Mirror(place.root)
+    for language, names in (("de", ["Q2", "Q1"]), ("en", ["Q3"])):
+        rows = {"mention": [words[name] for name in names], "entity_id": names}
+        mirror.write(rows, at=f"izhx--mewsli-x/{language}/test.parquet")
+    entities = {"entity_id": list(words), "description": list(words.values())}
+    mirror.write(entities, at="izhx--mewsli-x/candidate_entities/test.parquet")
+    of = catalogued("mewslix")
+    assert of.one_list
+    prints = {f"test/mewslix/{code}": fingerprint(of, "test", place.sources, code) for code in ("de", "en")}
+    network, _, setting = loaded(place)
+    base = live(place.mirror / "made--bert", "print", Training(), World.single())
+    rows = Reader(place.sources, base.tokenizer, "mewslix", prints).languages(of, None, ("de", "en"))
+    assert {code: len(part.examples) for code, part in rows.items()} == {"de": 2 + 3, "en": 1}
+    found = retrieve(network, of, rows, setting)
+    assert {code: scores["map20"] for code, scores in found.metrics.items()} == {"de": 100.0, "en": 100.0}
+    assert found.predictions["de"].column("prediction").to_pylist() == [1, 0]
+    assert found.layers is None, "the vectors that were trained are the ones that count"

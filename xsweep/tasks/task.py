@@ -75,9 +75,16 @@ class Task(Declared):
     stride: int = 0
     """Tokens shared by neighbouring windows of one context (span tasks)."""
     pool: Literal["language", "all"] = "language"
-    """Retrieval: candidates of the query's own configuration, or of every language that is scored."""
+    """Retrieval: candidates of the query's own configuration, or of every language that is scored; rows of equal id
+    then mean the same in all."""
     licence: str = ""
     rows: int | None = None
     """Training rows as published, for plans made before the data is seen."""
     tokens: int | None = None
     """Mean tokens of a training row, for the same purpose."""
+
+    @property
+    def one_list(self) -> bool:
+        """Whether every language's queries are searched in one declared list of candidates (Mewsli-X)."""
+        listed = self.test.candidates if self.test else None
+        return self.pool == "all" and listed is not None and "{language}" not in listed.config

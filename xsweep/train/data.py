@@ -44,13 +44,26 @@ class Reader:
     tokenizer_print: str
     prints: Mapping[str, str]
 
-    def part(self, tasks: Sequence[Task], part: Part, count: int | None, language: str | None = None) -> Loaded:
-        """At most ``count`` rows over all ``tasks``; raises ``DataError`` when the data is not what was planned."""
-        shapes = tuple((t.format, t.labels, t.max_length, t.stride, self._print(t, part, language)) for t in tasks)
-        key = (self.tokenizer_print, part, count, shapes)
-        return _PARTS.get(key, lambda: self._load(tasks, part, count, language))
+    def languages(self, task: Task, count: int | None, languages: Sequence[str]) -> dict[str, Loaded]:
+        """At most ``count`` test rows of each language; a list of candidates for all comes with the first alone."""
+        listed = [not (task.one_list and number) for number in range(len(languages))]
+        return {
+            language: self.part((task,), "test", count, language, both)
+            for language, both in zip(languages, listed, strict=True)
+        }
 
-    def _load(self, tasks: Sequence[Task], part: Part, count: int | None, language: str | None) -> Loaded:
+    def part(
+        self, tasks: Sequence[Task], part: Part, count: int | None, language: str | None = None, listed: bool = True
+    ) -> Loaded:
+        """At most ``count`` rows over all ``tasks``; raises ``DataError`` when the data is not what was planned.
+
+        Without ``listed``, candidates that stand in a list of their own are left out.
+        """
+        shapes = tuple((t.format, t.labels, t.max_length, t.stride, self._print(t, part, language)) for t in tasks)
+        key = (self.tokenizer_print, part, count, listed, shapes)
+        return _PARTS.get(key, lambda: self._load(tasks, part, count, language, listed))
+
+    def _load(self, tasks: Sequence[Task], part: Part, count: int | None, language: str | None, listed: bool) -> Loaded:
         splits = [load_split(task, part, self.sources, language) for task in tasks]
         for task, split in zip(tasks, splits, strict=True):
             planned = self._print(task, part, language)
@@ -62,7 +75,7 @@ class Reader:
         examples: list[Any] = []
         features: list[Features] = []
         for task, split in zip(tasks, splits, strict=True):
-            kept = [left for example in split.examples if (left := _left(example, chosen, part))]
+            kept = [left for example in split.examples if (left := _left(example, chosen, part, listed))]
             if kept:
                 examples += kept
                 features.append(FORMATS[task.format].encode(kept, task, self.tokenizer))
@@ -82,14 +95,14 @@ def _counts(example: Any, part: Part) -> bool:
     return bool(example.query and (example.candidate or part != "train"))
 
 
-def _left(example: Any, chosen: Set[int], part: Part) -> Any:
+def _left(example: Any, chosen: Set[int], part: Part, listed: bool) -> Any:
     """What a subset leaves of an example: all or nothing, and the candidate of a match whose query is not scored.
 
     So a subset asks fewer queries, but searches the same candidates.
     """
     if id(example) in chosen:
         return example
-    if part != "train" and isinstance(example, Match) and example.candidate:
+    if part != "train" and isinstance(example, Match) and example.candidate and (listed or example.context):
         return replace(example, query="")
     return None
 

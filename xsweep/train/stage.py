@@ -250,10 +250,7 @@ class _Runner:
     def _evaluate(self, ready: _Ready) -> Outcome:
         stage, task, start = ready.stage, ready.stage.tasks[0], time.perf_counter()
         with self._world.together():
-            rows = {
-                language: ready.reader.part(stage.tasks, "test", stage.score_examples, language)
-                for language in stage.languages
-            }
+            rows = ready.reader.languages(task, stage.score_examples, stage.languages)
         load, start = ready.load_seconds + time.perf_counter() - start, time.perf_counter()
         tested = score_languages(ready.network, task, rows, ready.setting)
         seconds = time.perf_counter() - start
