@@ -262,8 +262,8 @@ def test_one_list_of_candidates_is_read_once_for_all_languages(place: Place) -> 
     words = {"Q1": "w1 w2", "Q2": "w3 w4", "Q3": "w5 w6"}
     mirror = Mirror(place.root)
     for language, names in (("de", ["Q2", "Q1"]), ("en", ["Q3"])):
-        rows = {"mention": [words[name] for name in names], "entity_id": names}
-        mirror.write(rows, at=f"izhx--mewsli-x/{language}/test.parquet")
+        mentions = {"mention": [words[name] for name in names], "entity_id": names}
+        mirror.write(mentions, at=f"izhx--mewsli-x/{language}/test.parquet")
     entities = {"entity_id": list(words), "description": list(words.values())}
     mirror.write(entities, at="izhx--mewsli-x/candidate_entities/test.parquet")
     of = catalogued("mewslix")
