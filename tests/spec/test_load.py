@@ -151,6 +151,32 @@ tasks:
     assert task.labels == ("no", "yes")
 
 
+def test_corpora_to_mine(tmp_path: Path) -> None:
+    own = """\
+tasks:
+  - name: bucc
+    like: bucc2018
+    languages: [zh]
+    test:
+      dataset: own/bucc
+      config: '{language}-en'
+      split: gold
+      columns: {query_id: source_id, candidate_id: target_id}
+      queries: {dataset: own/bucc, config: '{language}-en', split: foreign}
+      candidates: {dataset: own/bucc, config: '{language}-en', split: english, columns: {text: sentence}}
+"""
+    (target,) = load(tmp_path, models=own + GOOD["models"], targets="targets: [bucc]\n").targets
+    assert not target.trained
+    assert target.task.test
+    assert target.task.test.sides()["candidates"].columns == {"text": "sentence"}
+
+
+def test_a_task_like_one_with_names_of_its_own_for_languages(tmp_path: Path) -> None:
+    own = "tasks: [{name: some, like: tatoeba, max_length: 64}]\n"
+    (target,) = load(tmp_path, models=own + GOOD["models"], targets="targets: [some]\n").targets
+    assert target.task.language_names == CATALOG["tatoeba"].language_names
+
+
 def test_models(tmp_path: Path) -> None:
     (tmp_path / "local").mkdir()
     (tmp_path / "local" / "config.json").write_text("{}")

@@ -60,3 +60,15 @@ def test_tags_are_judged_by_words(place: Place) -> None:
     assert tagged(place, 20, [0, 0, 0, 1, 2], [0, 0, 0, 1, 2]) == ""
     assert "100 of 100 development predictions are one label" in tagged(place, 20, [0] * 5, [0, 0, 0, 1, 2])
     assert "not above the largest class" in tagged(place, 20, [0, 0, 1, 1, -1], [0, 0, 0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("found", "score", "said"),
+    [([3] * 100, 40.0, "one candidate"), (list(range(100)), 4.0, "random order"), (list(range(100)), 40.0, "")],
+)
+def test_retrieval(place: Place, found: list[int], score: float, said: str) -> None:
+    rows: list[Any] = [SimpleNamespace(candidate=f"c{n}", context="") for n in range(200)]
+    of = place.task("pairs").model_copy(update={"format": "retrieval", "metric": "map20"})
+    reason = degenerate(of, pa.table({"prediction": found}), rows, score)
+    assert said in reason
+    assert bool(said) == bool(reason)

@@ -67,10 +67,10 @@ def holes(records: Sequence[Record], sweep: Sweep) -> pl.DataFrame:
     pretrained = {record.model.name: record for record in reported if record.kind == "pretrain"}
     rows = []
     for cell in (record for record in reported if record.kind == "evaluate"):
-        found = _unscored(cell, languages[cell.target or ""])
+        behind = [("intermediate", None), ("target", cell.target)]
+        before = [by_cell.get((kind, cell.model.name, cell.arm, target, cell.seed)) for kind, target in behind]
+        found = _unscored(cell, languages[cell.target or ""], "target" if before[1] else "intermediate")
         if found:
-            behind = [("intermediate", None), ("target", cell.target)]
-            before = [by_cell.get((kind, cell.model.name, cell.arm, target, cell.seed)) for kind, target in behind]
             before.insert(0, pretrained.get(cell.model.name))
             broken = (_broken(record) for record in before if record)
             where = next((row for row in broken if row), found)
@@ -86,10 +86,10 @@ def _broken(record: Record) -> tuple[str, str, str] | None:
     return record.kind, manifest.status, manifest.reason
 
 
-def _unscored(cell: Record, languages: Sequence[str]) -> tuple[str, str, str] | None:
-    """The same for an evaluation; None when it has a score in each of ``languages``."""
+def _unscored(cell: Record, languages: Sequence[str], scores: str) -> tuple[str, str, str] | None:
+    """The same for an evaluation of a stage of kind ``scores``; None when it has a score in each of ``languages``."""
     if cell.key is None:
-        return "target", "not run", "a search that it depends on has no decision"
+        return scores, "not run", "a search that it depends on has no decision"
     if cell.manifest is None:
         return cell.kind, "not run", ""
     test = cell.manifest.metrics.get("test", {})

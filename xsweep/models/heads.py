@@ -60,6 +60,21 @@ class TagHead(nn.Module):
         return logits
 
 
+class VectorHead(nn.Module):
+    """A text's vector of length 1, pooled from its tokens; nothing in it is trained.
+
+    Published dual encoders use the pretrained pooler, which is untrained in, or absent from, most families.
+    """
+
+    def __init__(self, pooling: Pooling) -> None:
+        super().__init__()
+        self.pooling = pooling
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Vectors (rows, width) from hidden states (rows, width in tokens, width) and the mask of real tokens."""
+        return functional.normalize(pool(hidden, mask, self.pooling).float(), dim=-1)
+
+
 class TextHead(nn.Module):
     """Dense, GELU, norm, and the encoder's own word table: logits (hidden tokens, vocabulary) of what stood there.
 
@@ -92,6 +107,8 @@ class Network(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor, types: Tensor | None, labels: Tensor | None = None) -> Tensor:
         """Logits in fp32: (rows, outputs) for pairs, (sequences, 1) for choices, (rows, tokens, 2) for spans.
+
+        For retrieval vectors, (rows, width).
 
         With ``labels``, (labelled tokens, outputs): of the tokens that have one alone, row by row.
         """
@@ -128,6 +145,8 @@ def make_head(
                 head = TagHead(width, outputs, dropout)
             case "span":
                 head = SpanHead(width)
+            case "retrieval":
+                head = VectorHead(pooling)
             case _:
                 head = PairHead(width, outputs, dropout, pooling)
     generator = torch.Generator().manual_seed(seed)

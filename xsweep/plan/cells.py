@@ -71,8 +71,9 @@ def build_plan(sweep: Sweep) -> Plan:
     models = [model.name for model in sweep.models]
     arms = [arm.name for arm in sweep.arms]
     targets = [target.name for target in sweep.targets]
+    trained = [target.name for target in sweep.targets if target.trained]
     first = [plan.intermediate_search(m, a) for m in models for a in arms if a != BASELINE]
-    searches = dict.fromkeys(plan.target_search(m, a, t) for m in models for a in arms for t in targets)
+    searches = dict.fromkeys(plan.target_search(m, a, t) for m in models for a in arms for t in trained)
     first += [cell for cell in searches if cell.arm == BASELINE]
     second = [cell for cell in searches if cell.arm != BASELINE]
     levels = tuple(tuple(level) for level in (first, second) if level)

@@ -52,15 +52,17 @@ def estimate(plan: Plan, counted: Mapping[str, Mapping[str, int]] = MappingProxy
     arms = [(c.model, c.arm, c.seed) for c in plan.cells if c.arm != BASELINE]
     shared = [Cell(model, arm, None, seed, "report") for model, arm, seed in dict.fromkeys(arms)]
     trials = sweep.search.intermediate.trials, sweep.search.target.trials
-    asked = len({(c.model, c.arm, c.target) for c in plan.cells})
+    trained = [cell for cell in plan.cells if plan.target(cell.target or "").trained]
+    asked = len({(c.model, c.arm, c.target) for c in trained})
+    scored = [cell for cell in plan.cells if cell in trained or cell.arm != BASELINE or cell.seed == sweep.seeds[0]]
     return Cost(
         (
             *_pretraining(plan),
             Line("intermediate trials", trials[0] * len(first), trials[0] * len(first), _sum(plan, first, trials[0])),
             Line("target trials", trials[1] * asked, trials[1] * len(second), _sum(plan, second, trials[1])),
             Line("intermediate", len(arms), len(shared), _sum(plan, shared, 1)),
-            Line("target", len(plan.cells), len(plan.cells), _sum(plan, list(plan.cells), 1)),
-            Line("evaluate", len(plan.cells), len(plan.cells), _scoring(plan)),
+            Line("target", len(trained), len(trained), _sum(plan, trained, 1)),
+            Line("evaluate", len(plan.cells), len(scored), _scoring(plan, scored)),
         )
     )
 
@@ -94,10 +96,10 @@ def _sum(plan: Plan, cells: list[Cell], times: int) -> float | None:
     return None if None in flops else times * sum(f for f in flops if f is not None)
 
 
-def _scoring(plan: Plan) -> float | None:
-    """Forward FLOPs (2 x trunk x tokens) of scoring every reporting cell in its languages."""
+def _scoring(plan: Plan, cells: list[Cell]) -> float | None:
+    """Forward FLOPs (2 x trunk x tokens) of scoring ``cells`` in their languages."""
     total = 0.0
-    for cell in plan.cells:
+    for cell in cells:
         model = next(m for m in plan.sweep.models if m.name == cell.model)
         target = plan.target(cell.target or "")
         rows, tokens = target.score_examples, target.task.tokens

@@ -52,7 +52,8 @@ def _all(sweep: Sweep) -> Iterator[Reading]:
             yield Reading(task, "train")
             yield Reading(task, "selection")
     for target in sweep.targets:
-        yield Reading(target.task, "train")
-        yield Reading(target.task, "selection")
+        if target.trained:
+            yield Reading(target.task, "train")
+            yield Reading(target.task, "selection")
         for language in target.languages:
             yield Reading(target.task, "test", language)

@@ -35,6 +35,13 @@ class Record:
     """The arm and the target train on a common data set: kept out of the headline."""
     metric: str = ""
     """The task's metric that counts."""
+    serves: tuple[int, ...] = ()
+    """Every reporting seed that the stage scores, where that is more than its own: a model as it comes has no seed."""
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The reporting seeds whose cells this stage fills."""
+        return self.serves or (self.seed,)
 
 
 def collect(resolver: Resolver) -> list[Record]:
@@ -46,7 +53,8 @@ def collect(resolver: Resolver) -> list[Record]:
         stage = resolver.intermediate(model, arm, seed)
         records.append(_record(resolver, Cell(model, arm, None, seed, "report"), "intermediate", stage))
     for cell in plan.cells:
-        records.append(_record(resolver, cell, "target", resolver.target(cell)))
+        if plan.target(cell.target or "").trained:
+            records.append(_record(resolver, cell, "target", resolver.target(cell)))
         records.append(_record(resolver, cell, "evaluate", resolver.evaluate(cell)))
     return records
 
@@ -88,6 +96,7 @@ def _record(
     if stage and stage.kind == "evaluate":
         trained = resolver.target(cell)
         hyper = trained.hyper if trained else None
+    shared = kind == "evaluate" and cell.arm == BASELINE and not plan.target(cell.target or "").trained
     common = cell.target is not None and any(sources_of(t) & sources_of(tasks[0]) for t in arm.tasks)
     return Record(
         key=stage.key if stage else None,
@@ -104,4 +113,5 @@ def _record(
         manifest=resolver.store.manifest(stage.key) if stage else None,
         same_data=common,
         metric=tasks[0].metric,
+        serves=plan.sweep.seeds if shared else (),
     )

@@ -119,8 +119,13 @@ class Resolver:
         return self._training_stage(search, hyper, seed, _key(self.pretrained(model))) if hyper else None
 
     def target(self, cell: Cell) -> Stage | None:
-        """The target stage of a reporting cell; None while it or its intermediate is undecided."""
+        """The target stage of a reporting cell; None while it or its intermediate is undecided.
+
+        A target that is not trained has none.
+        """
         assert cell.target
+        if not self.plan.target(cell.target).trained:
+            return None
         hyper = self.decided(self.plan.target_search(cell.model, cell.arm, cell.target))
         baseline = cell.arm == BASELINE
         parent = self.pretrained(cell.model) if baseline else self.intermediate(cell.model, cell.arm, cell.seed)
@@ -129,23 +134,31 @@ class Resolver:
         return self._training_stage(cell, hyper, cell.seed, _key(parent))
 
     def evaluate(self, cell: Cell) -> Stage | None:
-        """The scoring stage of a reporting cell; None while its target stage is undecided."""
-        trained = self.target(cell)
-        if trained is None:
-            return None
+        """The scoring stage of a reporting cell; None while the stage that it scores is undecided.
+
+        Where the target is not trained that is the intermediate stage, or for the baseline the model as it
+        comes: then one stage, of seed 0, serves every reporting seed.
+        """
         assert cell.target
         target = self.plan.target(cell.target)
+        if not target.trained and cell.arm == BASELINE:
+            return self._scoring(target, cell.model, self.pretrained(cell.model), 0)
+        parent = self.target(cell) if target.trained else self.intermediate(cell.model, cell.arm, cell.seed)
+        return self._scoring(target, cell.model, parent, parent.seed) if parent else None
+
+    def _scoring(self, target: Target, model: str, parent: Stage | None, seed: int) -> Stage:
+        """The stage that scores ``parent``, or the model as it comes."""
         names = [f"test/{target.name}/{language}" for language in target.languages]
         return self._remember(
             Stage(
                 kind="evaluate",
-                model=trained.model,
-                model_print=trained.model_print,
-                tasks=trained.tasks,
+                model=self._models[model],
+                model_print=self.prints.models[model],
+                tasks=(target.task,),
                 prints={name: self.prints.splits[name] for name in names},
-                training=trained.training,
-                seed=trained.seed,
-                parent=trained.key,
+                training=self.plan.sweep.train,
+                seed=seed,
+                parent=_key(parent),
                 languages=target.languages,
                 score_examples=target.score_examples,
             )
@@ -165,9 +178,11 @@ class Resolver:
         """(label, job) of every reporting stage that may run now and has not ended.
 
         Intermediate stages come first and alone, since several targets share each; a target is trained and
-        scored in one job. A stage whose parent ended without weights to pass on is never ready.
+        scored in one job, and a scoring stage that serves several seeds comes once. A stage whose parent ended
+        without weights to pass on is never ready.
         """
         waiting: set[str] = set()
+        given: set[str] = set()
         for cell in self.plan.cells:
             if cell.arm == BASELINE or not self._wanted(self.evaluate(cell)):
                 continue
@@ -177,10 +192,13 @@ class Resolver:
                 yield f"{cell.model} / {cell.arm} / s{cell.seed}", self.job(stage)
         for cell in self.plan.cells:
             stage = self.evaluate(cell)
-            if stage and self._wanted(stage):
-                trained = self._stages[stage.parent or ""]
-                if trained.parent not in waiting and not self._stuck(trained):
-                    yield cell.label, self.job(stage)
+            if stage and stage.key not in given and self._wanted(stage) and not self._ancestors(stage) & waiting:
+                given.add(stage.key)
+                yield cell.label, self.job(stage)
+
+    def _ancestors(self, stage: Stage) -> set[str]:
+        """Keys of the stages that ``stage`` descends from."""
+        return {stage.parent} | self._ancestors(self._stages[stage.parent]) if stage.parent else set()
 
     def _wanted(self, stage: Stage | None) -> bool:
         """Whether a scoring stage is decided, has not ended, and is not past hope."""

@@ -15,7 +15,7 @@ def plan_rows(plan: Plan, resolver: Resolver | None) -> dict[str, Any]:
     records = collect(resolver) if resolver else None
     lines = []
     for line in estimate(plan, resolver.prints.params if resolver else {}).lines:
-        done = None if records is None else sum(_ended(r) for r in records if _group(r) == line.stage)
+        done = None if records is None else _done(records, line.stage)
         lines.append({"stage": line.stage, "needed": line.needed, "runs": line.runs, "done": done, "flops": line.flops})
     return {"sweep": plan.sweep.name, "verified": resolver is not None, "lines": lines}
 
@@ -63,6 +63,12 @@ def status_text(plan: Plan, resolver: Resolver | None) -> str:
 
 def _group(record: Record) -> str:
     return f"{record.kind} trials" if record.role == "search" else record.kind
+
+
+def _done(records: list[Record], group: str) -> int:
+    """How many stages of a line have ended; one that scores several seeds is one."""
+    ended = [record.key for record in records if _group(record) == group and _ended(record)]
+    return len(set(ended)) if group == "evaluate" else len(ended)
 
 
 def _ended(record: Record) -> bool:

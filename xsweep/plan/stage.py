@@ -18,6 +18,10 @@ TRAINING_VERSION = 1
 """Semantic version of the training code: raised when a change to it changes results."""
 
 
+_KEYED = {"name", "format", "labels", "metric", "max_length", "stride"}
+"""Fields of a task that results depend on beside its rows; for retrieval, ``pool`` too."""
+
+
 @dataclass(frozen=True)
 class Hyper:
     """What a study decides for one training stage."""
@@ -32,8 +36,8 @@ class Stage:
 
     ``prints`` maps the splits it reads ("train/NAME", "selection/NAME", "test/NAME/LANGUAGE", NAME a
     task) to their fingerprints; ``parent`` is the key of the stage whose weights it starts from.
-    An ``evaluate`` stage trains nothing: it scores its parent in ``languages``. ``score_examples`` bounds the
-    rows behind each score: per language for it, of the English selection for the others.
+    An ``evaluate`` stage trains nothing: it scores its parent, or the model as it comes, in ``languages``.
+    ``score_examples`` bounds the rows behind each score: per language for it, of the English selection for the others.
     """
 
     kind: Kind
@@ -74,7 +78,7 @@ class Stage:
 
 def _task_payload(task: Task) -> dict[str, Any]:
     """What a task adds to its rows, whose fingerprints stand beside it."""
-    payload = task.model_dump(mode="json", include={"name", "format", "labels", "metric", "max_length", "stride"})
+    payload = task.model_dump(mode="json", include=_KEYED | ({"pool"} if task.format == "retrieval" else set()))
     # Left out where it says nothing new, so that keys from before there was a choice stay as they were.
     return payload if task.scoring == "squad" else {**payload, "scoring": task.scoring}
 

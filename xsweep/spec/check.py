@@ -100,7 +100,9 @@ def _pooled(arm: Arm, node: Node, found: Findings) -> None:
         first = arm.tasks[0]
         if task.format == "text":
             found.add(node, f"{task.name} is raw text: a model is pretrained on it, it is no arm", "tasks", index)
-        if task.name in [other.name for other in arm.tasks[:index]]:
+        elif not task.train:
+            found.add(node, f"{task.name} has no training rows, so it cannot be an arm", "tasks", index)
+        elif task.name in [other.name for other in arm.tasks[:index]]:
             found.add(node, f"{task.name!r} is given twice", "tasks", index)
         elif task.format != first.format:
             what = f"{task.name} is a {task.format} task, {first.name} a {first.format} task: they cannot share a head"
@@ -111,8 +113,11 @@ def _pooled(arm: Arm, node: Node, found: Findings) -> None:
 
 
 def targets(parts: list[Part[Target]], found: Findings) -> None:
-    """Each task is a target once."""
+    """Each task is a target once; one without training rows takes none."""
     unique(parts, lambda target: target.name, "a second target of this task", found)
+    for target, place in parts:
+        if target.examples is not None and not target.trained:
+            found.add(place, f"{target.name} is not trained: it has no training rows to take some of", "examples")
 
 
 # The rest
@@ -161,7 +166,7 @@ def carry(training: Training, arms: Iterable[Arm], targets: Iterable[Target], ro
     if training.carry == "encoder":
         return
     heads = {(task.format, task.labels) for arm in arms for task in arm.tasks}
-    if not any((target.task.format, target.task.labels) in heads for target in targets):
+    if not any((target.task.format, target.task.labels) in heads for target in targets if target.trained):
         found.add(root, "no arm has a target's format and labels, so there is no head to carry", "train", "carry")
 
 

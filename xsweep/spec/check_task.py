@@ -18,7 +18,7 @@ def check_task(value: Task, node: Node, found: Findings) -> None:
     name(value.name, node, found)
     _head(value, node, found)
     for part in ("train", "selection"):
-        if not getattr(value, part):
+        if not getattr(value, part) and not _untrained(value):
             found.add(node, "must not be empty", part)
         for index, data in enumerate(getattr(value, part)):
             _rows(data, value, node, (part, index), found)
@@ -66,7 +66,21 @@ _FORMATS: Mapping[str, _Rules] = {
     ),
     "tag": _Rules(("tokens", "tags", "id"), labelled=True, metrics=("accuracy", "f1")),
     "text": _Rules(("text", "id"), labelled=False, metrics=("accuracy",)),
+    "retrieval": _Rules(
+        ("query", "candidate", "query_id", "candidate_id", "question", "context", "answers", "id"),
+        labelled=False,
+        metrics=("accuracy", "f1", "map20"),
+    ),
 }
+
+
+_SIDES = ("id", "text", "context", "sentence_breaks")
+"""Columns of the corpora that retrieval searches with and in."""
+
+
+def _untrained(value: Task) -> bool:
+    """Whether a task is retrieval by a model as it comes, which has no rows to train on or to choose by."""
+    return value.format == "retrieval" and not value.train and not value.selection
 
 
 def _head(value: Task, node: Node, found: Findings) -> None:
@@ -79,16 +93,28 @@ def _head(value: Task, node: Node, found: Findings) -> None:
         found.add(node, f"a {value.format} task is scored by {' or '.join(rules.metrics)}", "metric")
     if value.scoring != "squad" and value.format != "span":
         found.add(node, "is for span tasks", "scoring")
+    if value.pool == "all" and value.format != "retrieval":
+        found.add(node, f"a {value.format} task has no pool; only retrieval has", "pool")
+    if _untrained(value) and value.test is None:
+        found.add(node, "is missing: without training rows there would be nothing to do", "test")
 
 
-def _rows(data: Data, value: Task, node: Node, steps: tuple[str | int, ...], found: Findings) -> None:
+def _rows(
+    data: Data,
+    value: Task,
+    node: Node,
+    steps: tuple[str | int, ...],
+    found: Findings,
+    known: tuple[str, ...] = (),
+) -> None:
+    rules = _FORMATS[value.format]
+    known = known or rules.columns
     bad = [fold for fold in data.folds if not 0 <= fold <= 9]
     if bad or len(set(data.folds)) < len(data.folds):
         found.add(node, f"folds are numbers from 0 to 9, each once; not {list(data.folds)}", *steps, "folds")
-    rules = _FORMATS[value.format]
     for column, actual in data.columns.items():
-        if column not in rules.columns:
-            hint = did_you_mean(column, rules.columns)
+        if column not in known:
+            hint = did_you_mean(column, known)
             found.add(node, f"a {value.format} task reads no column {shown(column)}{hint}", *steps, "columns", column)
         elif not isinstance(actual, str) and column not in rules.several:
             found.add(node, f"{column} is one column, not a list of them", *steps, "columns", column)
@@ -102,6 +128,11 @@ def _rows(data: Data, value: Task, node: Node, steps: tuple[str | int, ...], fou
             found.add(node, "must not be empty", *steps, field)
     if data.without is not None:
         _rows(data.without, value, node, (*steps, "without"), found)
+    for name_, side in data.sides().items():
+        if value.format != "retrieval":
+            found.add(node, f"a {value.format} task has no {name_}; only retrieval has", *steps, name_)
+        else:
+            _rows(side, value, node, (*steps, name_), found, _SIDES)
 
 
 def _languages(value: Task, node: Node, found: Findings) -> None:

@@ -27,7 +27,7 @@ class Arm(Declared):
 
 
 class Target(Declared):
-    """A task fine-tuned in English and scored in every language."""
+    """A task fine-tuned in English, or not at all where it has no training rows, and scored in every language."""
 
     task: Task
     languages: tuple[str, ...]
@@ -41,6 +41,11 @@ class Target(Declared):
     def name(self) -> str:
         """The task's name; unique among a sweep's targets."""
         return self.task.name
+
+    @property
+    def trained(self) -> bool:
+        """Whether the target is fine-tuned; retrieval of translations is not."""
+        return bool(self.task.train)
 
 
 class LogUniform(Declared):

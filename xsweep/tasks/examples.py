@@ -12,14 +12,25 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from xsweep.errors import DataError
 from xsweep.tasks.formats import FORMATS
-from xsweep.tasks.rows import Example, Pair, Place, Span, fold_of
+from xsweep.tasks.rows import Example, Match, Pair, Place, Span, fold_of
 from xsweep.tasks.source import Sources, concrete
 from xsweep.tasks.task import Data, Part, Task
 
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["Example", "Pair", "Span", "Split", "cached_fingerprint", "fingerprint", "load_split", "part_data", "subset"]
+__all__ = [
+    "Example",
+    "Match",
+    "Pair",
+    "Span",
+    "Split",
+    "cached_fingerprint",
+    "fingerprint",
+    "load_split",
+    "part_data",
+    "subset",
+]
 
 E = TypeVar("E", bound=Example)
 
@@ -80,15 +91,17 @@ def load_split(task: Task, part: Part, sources: Sources, language: str | None = 
 def _read(place: Place, task: Task, sources: Sources, dropped: Counter[str]) -> tuple[int, list[Any]]:
     """Rows of one data set and the examples kept of them; what is left out is counted in ``dropped``."""
     table = sources.table(place.data)
+    place.sides.update({name: sources.table(side) for name, side in place.data.sides().items()})
     found = FORMATS[task.format].examples(table, task, place)
     place.settle()
-    lost = Counter(unlabelled=table.num_rows - len(found))
+    # In retrieval every row is labelled, and a row may hold more than one text that can be found.
+    lost = Counter(unlabelled=0 if task.format == "retrieval" else table.num_rows - len(found))
     kept = _filtered(found, table, task, place, sources, lost)
     if not kept:
         why = ", ".join(f"{name} {n}" for name, n in lost.items() if n) or "the split is empty"
         raise place.fault(f"no rows are left of {table.num_rows} ({why})")
     dropped.update(lost)
-    return table.num_rows, kept
+    return table.num_rows + sum(side.num_rows for side in place.sides.values()), kept
 
 
 def fingerprint(task: Task, part: Part, sources: Sources, language: str | None = None) -> str:
@@ -120,7 +133,8 @@ def subset(examples: Sequence[E], n: int | None, seed: int) -> list[E]:
 
 def _filled(data: Data, language: str | None) -> Data:
     data = concrete(data, language)
-    return data if data.without is None else data.model_copy(update={"without": _filled(data.without, language)})
+    inner = data.sides() | ({} if data.without is None else {"without": data.without})
+    return data.model_copy(update={name: _filled(other, language) for name, other in inner.items()})
 
 
 def _filtered(
@@ -178,4 +192,5 @@ def _address(task: Task, declared: Sequence[Data], sources: Sources) -> dict[str
 
 
 def _states(data: Data, sources: Sources) -> list[dict[str, Any]]:
-    return [sources.state(data), *(_states(data.without, sources) if data.without else [])]
+    inner = [*([data.without] if data.without else []), *data.sides().values()]
+    return [sources.state(data), *(state for other in inner for state in _states(other, sources))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from xsweep.tasks import choice, pair, span, tag, text
+from xsweep.tasks import choice, pair, retrieval, span, tag, text
 from xsweep.tasks.features import Features, FloatArray, Tokenizer
 from xsweep.tasks.rows import Place
 from xsweep.tasks.task import Task
@@ -54,4 +54,5 @@ FORMATS: Mapping[str, Format] = {
     "choice": choice.FORMAT,
     "tag": tag.FORMAT,
     "text": text.FORMAT,
+    "retrieval": retrieval.FORMAT,
 }

@@ -89,7 +89,25 @@ class Tagged:
     """Index into the task's labels, for each word."""
 
 
-Example: TypeAlias = Pair | Span | Text | Choice | Tagged
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A text to search with, a text that may be found, or both."""
+
+    id: int
+    uid: str
+    group: str
+    """Digest of the candidate or of its context: rows of one group fall into one fold."""
+    query: str
+    """"" for a candidate that no row asks for."""
+    candidate: str
+    """"" where the candidate is a row of its own."""
+    context: str
+    """What the candidate stands in; "" where it stands alone."""
+    keys: tuple[str, ...]
+    """What the query asks for, or what the candidate answers: a candidate is right when they share a key."""
+
+
+Example: TypeAlias = Pair | Span | Text | Choice | Tagged | Match
 
 
 @dataclass(frozen=True)
@@ -101,10 +119,20 @@ class Place:
     prefix: str = ""
     """Put before each uid, so that data sets of one part cannot share one."""
     language: str = "en"
+    sides: dict[str, pyarrow.Table] = field(default_factory=dict, compare=False)
+    """Tables of the data set's ``queries`` and ``candidates``, where it declares them."""
     noted: list[tuple[int, str]] = field(default_factory=list, compare=False)
     """(row, what is wrong with it), until ``settle``."""
     blank: set[int] = field(default_factory=set, compare=False)
     """Rows to leave out because a text of theirs is empty."""
+    beside: list[Place] = field(default_factory=list, compare=False)
+    """Where ``sides`` were read."""
+
+    def side(self, name: str, first_id: int) -> Place:
+        """Where the data set's ``queries`` or ``candidates`` are read."""
+        place = Place(self.data.sides()[name], first_id, self.prefix)
+        self.beside.append(place)
+        return place
 
     def fault(self, what: str, row: int | None = None) -> DataError:
         """An error that names data set, configuration, split and, counted from 0, the row."""
@@ -117,6 +145,8 @@ class Place:
 
     def settle(self) -> None:
         """Raise ``DataError`` for the rows noted, a line each up to ``FAULTS_SHOWN``, and forget them."""
+        for place in self.beside:
+            place.settle()
         wrong = sorted(self.noted)
         self.noted.clear()
         lines = [str(self.fault(what, row)) for row, what in wrong[:FAULTS_SHOWN]]

@@ -13,7 +13,9 @@ Part = Literal["train", "selection", "test"]
 Scoring = Literal["squad", "squad_v2", "mlqa"]
 """Whose official evaluation scores answers; ``squad_v2`` also lets questions have none."""
 
-Family = Literal["nli", "qa", "paraphrase", "completion", "commonsense", "tagging", "text", "mixture", "control"]
+Family = Literal[
+    "nli", "qa", "paraphrase", "completion", "commonsense", "tagging", "retrieval", "text", "mixture", "control"
+]
 
 
 class Declared(BaseModel):
@@ -50,6 +52,16 @@ class Data(Declared):
     """How to make the mirror folder of rows that no hub has; such rows are read from a mirror only."""
     without: Data | None = None
     """Drop every group (premise, paragraph) that occurs in these rows."""
+    queries: Data | None = None
+    """Retrieval: the texts (columns ``id`` and ``text``) that these rows name by ``query_id``."""
+    candidates: Data | None = None
+    """Retrieval: the texts searched (``id`` and ``text``), which these rows name by ``candidate_id``; or, for
+    questions, the ``sentence_breaks`` of each ``context``."""
+
+    def sides(self) -> dict[str, Data]:
+        """``queries`` and ``candidates``, those that are declared."""
+        both = {"queries": self.queries, "candidates": self.candidates}
+        return {name: data for name, data in both.items() if data is not None}
 
 
 class Task(Declared):
@@ -57,13 +69,15 @@ class Task(Declared):
 
     name: str
     family: Family
-    format: Literal["pair", "span", "text", "choice", "tag"]
+    format: Literal["pair", "span", "text", "choice", "tag", "retrieval"]
     labels: tuple[str, ...] = ()
-    """Label names in the order of the head's outputs; empty for spans and for multiple choice."""
-    metric: Literal["accuracy", "f1"]
+    """Label names in the order of the head's outputs; only pairs and tags have any."""
+    metric: Literal["accuracy", "f1", "map20"]
+    """For retrieval also the procedure: nearest neighbour (accuracy), mining (f1) or ranking (map20)."""
     scoring: Scoring = "squad"
     """The evaluation that answers are scored by (span tasks)."""
     train: tuple[Data, ...]
+    """Rows trained on; none for retrieval by a model as it comes (Tatoeba, BUCC)."""
     selection: tuple[Data, ...]
     """English rows that hyperparameters are chosen by; disjoint from anything scored."""
     test: Data | None = None
@@ -78,8 +92,17 @@ class Task(Declared):
     both are counted; a longer paragraph or sentence is read in windows."""
     stride: int = 0
     """Tokens shared by neighbouring windows of one context (span tasks)."""
+    pool: Literal["language", "all"] = "language"
+    """Retrieval: candidates of the query's own configuration, or of every language that is scored; rows of equal id
+    then mean the same in all."""
     licence: str = ""
     rows: int | None = None
     """Training rows as published, for plans made before the data is seen."""
     tokens: int | None = None
     """Mean tokens of a training row, for the same purpose."""
+
+    @property
+    def one_list(self) -> bool:
+        """Whether every language's queries are searched in one declared list of candidates (Mewsli-X)."""
+        listed = self.test.candidates if self.test else None
+        return self.pool == "all" and listed is not None and "{language}" not in listed.config

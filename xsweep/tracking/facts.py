@@ -79,7 +79,7 @@ def facts(record: Record, ended: Mapping[str, Manifest]) -> Facts:
 
 def name(record: Record) -> str:
     """For people, never parsed: what tells this stage from its neighbours."""
-    last = f"s{record.seed}" if record.trial is None else f"t{record.trial:02d}"
+    last = "s" + ",".join(map(str, record.seeds)) if record.trial is None else f"t{record.trial:02d}"
     short = " / ".join(part for part in (record.arm, record.target, record.model.name, last) if part)
     return short if record.kind == "evaluate" or record.trial is not None else f"{short} ({record.kind})"
 
@@ -103,7 +103,7 @@ def _words(record: Record, manifest: Manifest, status: str) -> dict[str, str]:
         "arm": record.arm,
         "family": record.family,
         "target": record.target or "",
-        "seed": str(record.seed),
+        "seed": ",".join(map(str, record.seeds)),
         "metric": record.metric,
         "same_data": str(record.same_data).lower(),
     }
@@ -126,7 +126,7 @@ def _params(record: Record) -> dict[str, str]:
         "arm": record.arm,
         "family": record.family,
         "target": record.target or "",
-        "seed": str(record.seed),
+        "seed": ",".join(map(str, record.seeds)),
     }
     if record.hyper:
         params |= {"lr": repr(record.hyper.lr), "epochs": str(record.hyper.epochs)}

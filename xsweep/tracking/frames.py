@@ -76,7 +76,6 @@ def _of_record(record: Record, ended: dict[str, Any]) -> Iterator[dict[str, Any]
         "family": record.family,
         "target": record.target,
         "same_data": record.same_data,
-        "seed": record.seed,
         "status": outcome(manifest, ended),
         "key": record.key,
     }
@@ -84,7 +83,8 @@ def _of_record(record: Record, ended: dict[str, Any]) -> Iterator[dict[str, Any]
         for metric in scores.keys() - {"n"}:
             if finite(scores[metric]):
                 measured = {"language": language, "metric": metric, "primary": metric == record.metric}
-                yield cell | measured | {"score": float(scores[metric]), "n": scores.get("n")}
+                value = {"score": float(scores[metric]), "n": scores.get("n")}
+                yield from (cell | measured | value | {"seed": seed} for seed in record.seeds)
 
 
 def _of_run(run: Run) -> Iterator[dict[str, Any]]:
@@ -95,8 +95,8 @@ def _of_run(run: Run) -> Iterator[dict[str, Any]]:
         "params": int(tags["params"]) if tags["params"] else None,
         "embedding_params": int(tags["embedding_params"]) if tags["embedding_params"] else None,
         "same_data": tags["same_data"] == "true",
-        "seed": int(tags["seed"]),
     }
+    seeds = [{"seed": int(seed)} for seed in tags["seed"].split(",")]
     prefix = f"eval/{tags['target']}/"
     for name, score in run.metrics.items():
         language, _, metric = name.removeprefix(prefix).rpartition("/")
@@ -104,4 +104,5 @@ def _of_run(run: Run) -> Iterator[dict[str, Any]]:
             continue
         n = run.metrics.get(f"{prefix}{language}/n")
         measured = {"language": language, "metric": metric, "primary": metric == tags["metric"]}
-        yield cell | measured | {"score": score, "n": None if n is None else int(n)}
+        value = {"score": score, "n": None if n is None else int(n)}
+        yield from (cell | measured | value | seed for seed in seeds)

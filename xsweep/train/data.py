@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from xsweep.store.keys import content_key
 from xsweep.tasks.examples import cached_fingerprint, load_split, subset
 from xsweep.tasks.features import Features, Tokenizer
 from xsweep.tasks.formats import FORMATS
+from xsweep.tasks.rows import Match
 from xsweep.tasks.source import Sources
 from xsweep.tasks.task import Part, Task
 from xsweep.train.batches import concat
@@ -55,24 +56,42 @@ class Reader:
     tokenizer_print: str
     prints: Mapping[str, str]
 
-    def part(self, tasks: Sequence[Task], part: Part, count: int | None, language: str | None = None) -> Loaded:
-        """At most ``count`` rows over all ``tasks``; raises ``DataError`` when the data is not what was planned."""
+    def languages(self, task: Task, count: int | None, languages: Sequence[str]) -> dict[str, Loaded]:
+        """At most ``count`` test rows of each language; a list of candidates for all comes with the first alone."""
+        listed = [not (task.one_list and number) for number in range(len(languages))]
+        return {
+            language: self.part((task,), "test", count, language, both)
+            for language, both in zip(languages, listed, strict=True)
+        }
+
+    def part(
+        self, tasks: Sequence[Task], part: Part, count: int | None, language: str | None = None, listed: bool = True
+    ) -> Loaded:
+        """At most ``count`` rows over all ``tasks``; raises ``DataError`` when the data is not what was planned.
+
+        Without ``listed``, candidates that stand in a list of their own are left out.
+        """
         shapes = [[t.format, t.labels, t.max_length, t.stride, self._print(t, part, language)] for t in tasks]
         key = {"tokenizer": self.tokenizer_print, "shapes": shapes, "count": count, "seed": SUBSET_SEED}
+        if any(task.format == "retrieval" for task in tasks):
+            # Which texts are asked for and which are only searched differs from part to part.
+            key |= {"listed": listed, "part": part}
         # The language and the scoring are no matter of the features, but of the examples beside them.
         held = (content_key(key), part, language, *(task.scoring for task in tasks))
-        return _PARTS.get(held, lambda: self._load(tasks, part, count, language, key))
+        return _PARTS.get(held, lambda: self._load(tasks, part, count, language, listed, key))
 
-    def _load(self, tasks: Sequence[Task], part: Part, count: int | None, language: str | None, key: Any) -> Loaded:
+    def _load(
+        self, tasks: Sequence[Task], part: Part, count: int | None, language: str | None, listed: bool, key: Any
+    ) -> Loaded:
         disk = Tokenised(self.sources.cache / "features")
 
         def read() -> list[Any]:
-            return [example for group, _ in self._chosen(tasks, part, count, language) for example in group]
+            return [example for group, _ in self._chosen(tasks, part, count, language, listed) for example in group]
 
         # Training looks at no example, so that what is tokenised already need not be read again.
         if part == "train" and self._unchanged(tasks, part, language) and (found := disk.find(key)):
             return Loaded(found.features, found.examples, found.dropped, read)
-        chosen = self._chosen(tasks, part, count, language)
+        chosen = self._chosen(tasks, part, count, language, listed)
         examples = [example for group, _ in chosen for example in group]
         dropped: Counter[str] = Counter()
         for _, lost in chosen:
@@ -87,7 +106,7 @@ class Reader:
         return Loaded(entry.features, len(examples), dict(dropped), lambda: examples)
 
     def _chosen(
-        self, tasks: Sequence[Task], part: Part, count: int | None, language: str | None
+        self, tasks: Sequence[Task], part: Part, count: int | None, language: str | None, listed: bool
     ) -> list[tuple[list[Any], dict[str, int]]]:
         """Of each task, the examples chosen over all tasks, and the rows dropped before."""
         splits = [load_split(task, part, self.sources, language) for task in tasks]
@@ -95,9 +114,10 @@ class Reader:
             if split.fingerprint != self._print(task, part, language):
                 where = " ".join(filter(None, (task.name, part, language)))
                 raise DataError(f"{where}: the data has changed since it was planned; run again")
-        pooled = [example for split in splits for example in split.examples]
+        pooled = [example for split in splits for example in split.examples if _counts(example, part)]
         chosen = {id(example) for example in subset(pooled, count, SUBSET_SEED)}
-        return [([example for example in s.examples if id(example) in chosen], s.dropped) for s in splits]
+        left = [[kept for example in s.examples if (kept := _left(example, chosen, part, listed))] for s in splits]
+        return [(kept, split.dropped) for kept, split in zip(left, splits, strict=True)]
 
     def _unchanged(self, tasks: Sequence[Task], part: Part, language: str | None) -> bool:
         prints = ((task, self._print(task, part, language)) for task in tasks)
@@ -105,6 +125,25 @@ class Reader:
 
     def _print(self, task: Task, part: Part, language: str | None) -> str:
         return self.prints["/".join(filter(None, (part, task.name, language)))]
+
+
+def _counts(example: Any, part: Part) -> bool:
+    """Whether an example is one of those counted: in retrieval the matches trained on, or the queries scored."""
+    if not isinstance(example, Match):
+        return True
+    return bool(example.query and (example.candidate or part != "train"))
+
+
+def _left(example: Any, chosen: Set[int], part: Part, listed: bool) -> Any:
+    """What a subset leaves of an example: all or nothing, and the candidate of a match whose query is not scored.
+
+    So a subset asks fewer queries, but searches the same candidates.
+    """
+    if id(example) in chosen:
+        return example
+    if part != "train" and isinstance(example, Match) and example.candidate and (listed or example.context):
+        return replace(example, query="")
+    return None
 
 
 _PARTS: Recent[Loaded] = Recent(1 << 30, lambda loaded: loaded.bytes)

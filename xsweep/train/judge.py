@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from xsweep.tasks.ranking import DEPTH
 from xsweep.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -20,11 +21,14 @@ def degenerate(task: Task, predictions: pyarrow.Table, examples: list[Any], scor
 
     Pairs: one label covers 99 % of the predictions, or accuracy (points) is not above the largest class
     by 1.96 standard errors. Multiple choice: the same of the position of the answer. Tagging: the same of words.
-    Spans: 99 % empty answers, or F1 (points) below 1. Raw text: never.
+    Spans: 99 % empty answers, or F1 (points) below 1. Raw text: never. Retrieval: one candidate is the first of 99 %
+    of the queries, or the metric is not above that of a random order by 1.96 standard errors.
     """
     if task.format == "text":
         return ""
     answers = predictions.column("prediction").to_pylist()
+    if task.format == "retrieval":
+        return _lost(task, max(Counter(answers).values()), len(answers), examples, score)
     if task.format == "span":
         empty = answers.count("")
         if empty >= ONE_ANSWER * len(answers):
@@ -48,3 +52,16 @@ def _one_class(what: str, answers: list[int], golds: list[int]) -> str:
     largest = max(Counter(golds).values()) / rows
     floor = 100 * (largest + 1.96 * math.sqrt(largest * (1 - largest) / rows))
     return f"development accuracy {score:.2f} is not above the largest class ({floor:.2f})" if score <= floor else ""
+
+
+def _lost(task: Task, times: int, rows: int, examples: list[Any], score: float) -> str:
+    """The same for retrieval. A random order has its right candidate at each of n ranks with chance 1/n."""
+    if times >= ONE_ANSWER * rows:
+        return f"{times} of {rows} development queries find one candidate"
+    candidates = len({(match.candidate, match.context) for match in examples if match.candidate})
+    depth = min(DEPTH if task.metric == "map20" else 1, candidates)
+    chance = sum(1 / rank for rank in range(1, depth + 1)) / candidates
+    # Values between 0 and 1 vary most where each is one or the other.
+    floor = 100 * (chance + 1.96 * math.sqrt(chance * (1 - chance) / rows))
+    said = f"development {task.metric} {score:.2f} is not above a random order's ({floor:.2f})"
+    return said if score <= floor else ""

@@ -13,8 +13,10 @@ from xsweep.models.heads import Network, losses
 from xsweep.plan.stage import Stage
 from xsweep.tasks.features import Features
 from xsweep.tasks.noise import hide
+from xsweep.tasks.retrieval import sides
 from xsweep.train.batches import Micro, Rows, epoch_batches, micro_batches
 from xsweep.train.checkpoint import Checkpoints
+from xsweep.train.contrast import contrast
 from xsweep.train.failpoint import after_step
 from xsweep.train.optimizer import Optimizer, finite, global_norm
 from xsweep.train.predict import Setting
@@ -77,6 +79,7 @@ class Loop:
         self._length, self._width = features.lengths, features.widths
         self._shown, self._weights = features, features.weights
         """What the epoch under way shows of the features, and what each row counts."""
+        self._texts = sides(features) if stage.tasks[0].format == "retrieval" else None
         self._stage, self._setting, self._epochs = stage, setting, stage.hyper.epochs
         self._per_epoch = -(-len(features) // stage.training.batch_size)
         self.steps = self._per_epoch * self._epochs
@@ -126,11 +129,10 @@ class Loop:
     def _step(self, step: int, batch: Rows) -> tuple[float, bool]:
         """One optimiser step; returns the batch's mean loss and whether a checkpoint is due."""
         start, world = time.perf_counter(), self._setting.world
-        micros = micro_batches(self._width, batch, world, self._setting.tokens, self._setting.price)
-        loss = torch.zeros((), device=world.device)
-        for number, micro in enumerate(micros, 1):
-            sync_gradients(self._network, number == len(micros))
-            loss += self._backward(micro, max(1, int(self._weights[batch].sum())))
+        if self._texts is None:
+            loss = self._gradient(batch)
+        else:
+            loss = contrast(self._network, self._texts, batch, self._setting)
         norm = self._optimizer.gather()
         # One exchange a step: the loss, the norm, and whether the first worker's clock asks for a checkpoint.
         due = torch.tensor(float(self._checkpoints.due()), device=world.device)
@@ -143,6 +145,15 @@ class Loop:
         self.state.tokens += int(self._length[batch].sum())
         self.state.seconds += time.perf_counter() - start
         return mean, wanted > 0
+
+    def _gradient(self, batch: Rows) -> torch.Tensor:
+        """Add the gradient of the mean over ``batch``; returns this worker's share of the loss."""
+        micros = micro_batches(self._width, batch, self._setting.world, self._setting.tokens, self._setting.price)
+        loss = torch.zeros((), device=self._setting.world.device)
+        for number, micro in enumerate(micros, 1):
+            sync_gradients(self._network, number == len(micros))
+            loss += self._backward(micro, max(1, int(self._weights[batch].sum())))
+        return loss
 
     def _backward(self, micro: Micro, count: int) -> torch.Tensor:
         """Add a micro-batch's share of the gradient of the mean over ``count`` rows, or labelled tokens.

@@ -19,6 +19,7 @@ from xsweep.train.data import Loaded
 from xsweep.train.judge import degenerate
 from xsweep.train.loop import DivergenceError
 from xsweep.train.predict import Setting, infer
+from xsweep.train.retrieve import Retrieved, retrieve
 
 if TYPE_CHECKING:
     import pyarrow
@@ -36,18 +37,36 @@ class Development:
         """Time spent scoring."""
 
     def score(self, epoch: int) -> dict[str, Any]:
-        """``epoch``, ``loss`` and the task's metrics in points; raises ``DivergenceError``."""
-        start, form = time.perf_counter(), FORMATS[self._task.format]
+        """``epoch``, ``loss`` (none for retrieval) and the task's metrics in points; raises ``DivergenceError``."""
+        start = time.perf_counter()
+        found = self._retrieved(epoch) if self._task.format == "retrieval" else self._predicted(epoch)
+        if found is None:
+            return {}
+        self._last = {"epoch": epoch, **found}
+        self.seconds += time.perf_counter() - start
+        return self._last
+
+    def _predicted(self, epoch: int) -> dict[str, Any] | None:
+        """Loss and metrics, None on all but the first worker."""
+        form = FORMATS[self._task.format]
         outputs = infer(self._network, self._features, form.outputs(self._task), self._setting)
         if not outputs.finite:
             raise DivergenceError(f"the logits were not finite after epoch {epoch}")
         if not self._setting.world.first:
-            return {}
+            return None
         self._predictions = form.predict(self._features, outputs.logits, self._rows.examples, self._task)
         loss = float(np.sum(outputs.losses, dtype=np.float64) / max(1, int(self._features.weights.sum())))
-        self._last = {"epoch": epoch, "loss": loss, **form.score(self._predictions)}
-        self.seconds += time.perf_counter() - start
-        return self._last
+        return {"loss": loss, **form.score(self._predictions)}
+
+    def _retrieved(self, epoch: int) -> dict[str, Any] | None:
+        """The same for retrieval."""
+        found = retrieve(self._network, self._task, {"dev": self._rows}, self._setting)
+        if not found.finite:
+            raise DivergenceError(f"the vectors were not finite after epoch {epoch}")
+        if not self._setting.world.first:
+            return None
+        self._predictions = found.predictions["dev"]
+        return FORMATS["retrieval"].score(self._predictions)
 
     @property
     def points(self) -> float:
@@ -76,6 +95,8 @@ class Tested:
 
 def score_languages(network: Network, task: Task, rows: Mapping[str, Loaded], setting: Setting) -> Tested:
     """Score every language in one pass over all rows, sorted by length; files on the first worker only."""
+    if task.format == "retrieval":
+        return _retrieved(retrieve(network, task, rows, setting))
     form = FORMATS[task.format]
     features = concat([loaded.features for loaded in rows.values()])
     outputs = infer(network, features, form.outputs(task), setting)
@@ -89,6 +110,13 @@ def score_languages(network: Network, task: Task, rows: Mapping[str, Loaded], se
         results[f"predictions-{language}.parquet"] = parquet(table)
         start = end
     return Tested(metrics, results, len(features.ids))
+
+
+def _retrieved(found: Retrieved) -> Tested:
+    results = {f"predictions-{language}.parquet": parquet(table) for language, table in found.predictions.items()}
+    if found.layers is not None:
+        results["layers.parquet"] = parquet(found.layers)
+    return Tested(found.metrics, results, found.tokens)
 
 
 def parquet(table: pyarrow.Table) -> bytes:

@@ -159,7 +159,8 @@ class _Runner:
         """The network that ``stage`` starts from: pretrained, or its parent's, from memory or from the store."""
         held, self._held = self._held, None
         in_memory = held is not None and held[0].key == stage.parent and held[1].encoder is base.encoder
-        whole = stage.kind == "evaluate" or self._carries_head(stage)
+        untrained = not stage.tasks[0].train  # the parent is an intermediate stage, with a head of its own
+        whole = (stage.kind == "evaluate" and not untrained) or self._carries_head(stage)
         if in_memory and held is not None:
             if stage.kind == "evaluate":
                 self._held = held
@@ -252,10 +253,7 @@ class _Runner:
     def _evaluate(self, ready: _Ready) -> Outcome:
         stage, task, start = ready.stage, ready.stage.tasks[0], time.perf_counter()
         with self._world.together():
-            rows = {
-                language: ready.reader.part(stage.tasks, "test", stage.score_examples, language)
-                for language in stage.languages
-            }
+            rows = ready.reader.languages(task, stage.score_examples, stage.languages)
         load, start = ready.load_seconds + time.perf_counter() - start, time.perf_counter()
         tested = score_languages(ready.network, task, rows, ready.setting)
         seconds = time.perf_counter() - start

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from xsweep.tasks.catalog import choice, nli, paraphrase, qa, tagging
+from xsweep.tasks.catalog import choice, nli, paraphrase, qa, retrieval, tagging
 from xsweep.tasks.task import Data, Task
 from xsweep.tasks.world.catalog import TASKS as WORLD_TASKS
 from xsweep.tasks.world.catalog import TEXT as WORLD_TEXT
 
-_TASKS = (*nli.TASKS, *paraphrase.TASKS, *qa.TASKS, *choice.TASKS, *tagging.TASKS)
+_TASKS = (*nli.TASKS, *paraphrase.TASKS, *qa.TASKS, *choice.TASKS, *tagging.TASKS, *retrieval.TASKS)
 
 CATALOG: Mapping[str, Task] = {task.name: task for task in (*_TASKS, *WORLD_TASKS.values(), WORLD_TEXT)}
 
