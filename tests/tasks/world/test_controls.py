@@ -37,3 +37,14 @@ def test_copying_does_not_answer_questions(task: str) -> None:
 
 def test_the_same_seed_is_the_same_control() -> None:
     assert word_blind("world_nli_small", seed=3) == word_blind("world_nli_small", seed=3)
+
+
+def test_tags_are_told_by_place_until_the_order_changes() -> None:
+    """So tagging here measures word order more than words, and the control says so beside every model."""
+    scores = word_blind("world_tags")
+    assert set(scores) == set(LANGUAGES)
+    same_order = [scores[code] for code in ("c80", "c60", "c40", "c20")]
+    assert max(abs(score - scores["en"]) for score in same_order) < 1e-9, (
+        "the control cannot see which words are shared"
+    )
+    assert scores["sov60"] < scores["en"] - 10

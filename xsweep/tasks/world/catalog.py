@@ -6,21 +6,27 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
 
-from xsweep.tasks.task import Data, Task
+from xsweep.tasks.task import Data, Family, Task
 from xsweep.tasks.world.frames import LABELS
+from xsweep.tasks.world.grammar import TAGS
 from xsweep.tasks.world.languages import ENGLISH, LANGUAGES
 
 _TEXT = "world/text"
 
 
-def _task(name: str, format: Literal["pair", "span"], rows: int, tokens: int) -> Task:
+_Format = Literal["pair", "span", "tag"]
+_FAMILIES: Mapping[_Format, Family] = {"pair": "nli", "span": "qa", "tag": "tagging"}
+_LABELS: Mapping[_Format, tuple[str, ...]] = {"pair": LABELS, "span": (), "tag": TAGS}
+
+
+def _task(name: str, format: _Format, rows: int, tokens: int) -> Task:
     dataset = "world/" + name.removeprefix("world_").replace("_", "-")
     return Task(
         name=name,
-        family="nli" if format == "pair" else "qa",
+        family=_FAMILIES[format],
         format=format,
-        labels=LABELS if format == "pair" else (),
-        metric="accuracy" if format == "pair" else "f1",
+        labels=_LABELS[format],
+        metric="f1" if format == "span" else "accuracy",
         train=(Data(dataset=dataset, config=ENGLISH, split="train"),),
         selection=(Data(dataset=dataset, config=ENGLISH, split="validation"),),
         test=Data(dataset=dataset, config="{language}", split="test"),
@@ -52,9 +58,10 @@ TASKS: Mapping[str, Task] = MappingProxyType(
         for task in (
             _task("world_nli", "pair", 1500, 15),
             _task("world_qa", "span", 1500, 19),
+            _task("world_tags", "tag", 1500, 10),
             _task("world_nli_small", "pair", 120, 15),
             _task("world_qa_small", "span", 120, 19),
         )
     }
 )
-"""Task name -> task: two intermediates with their targets of the same names, and two small targets."""
+"""Task name -> task: three intermediates, which may be targets too, and two small targets."""
