@@ -140,7 +140,8 @@ _SCORES = {"pair": _pair_scores, "span": _span_scores, "tag": _tag_scores}
 def word_blind(task: str, seed: int = 0) -> dict[str, float]:
     """Return language -> the control's score on the test rows of a task of the world, in points.
 
-    The score is the task's own metric: accuracy of pairs and of words' tags, token F1 of spans. ``seed`` moves the control's own choices.
+    The score is the task's own metric: accuracy of pairs and of words' tags, token F1 of spans. ``seed`` moves the
+    control's own choices.
     """
     declared = TASKS[task]
     assert declared.test is not None
