@@ -22,6 +22,10 @@ _TATOEBA_NAMES = {
     "tr": "tur", "ur": "urd", "vi": "vie", "zh": "cmn",
 }  # fmt: skip
 
+_TATOEBA_OTHERS = {"az": "aze", "lt": "lit", "pl": "pol", "ro": "ron", "uk": "ukr"}
+"""Languages that XTREME-R adds, and XTREME's own tables lack."""
+_SENTENCES = {"query": "sentence1", "candidate": "sentence2"}
+
 TASKS = (
     Task(
         name="tatoeba",
@@ -31,7 +35,11 @@ TASKS = (
         train=(),
         selection=(),
         test=Data(dataset="google/xtreme", config="tatoeba.{language}", split="validation", columns=_TRANSLATIONS),
-        languages=tuple(_TATOEBA_NAMES),
+        elsewhere={
+            code: Data(dataset="mteb/tatoeba-bitext-mining", config=f"{name}-eng", split="test", columns=_SENTENCES)
+            for code, name in _TATOEBA_OTHERS.items()
+        },
+        languages=tuple(sorted(_TATOEBA_NAMES | _TATOEBA_OTHERS)),
         language_names=_TATOEBA_NAMES,
         max_length=512,
         licence="CC BY 2.0 FR",
