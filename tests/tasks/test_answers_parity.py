@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -18,7 +19,7 @@ ANSWER = st.lists(WORDS, min_size=1, max_size=6).map(" ".join)
 
 
 def theirs(prediction: str, golds: list[str]) -> tuple[float, float]:
-    answers = {"answer_start": [0] * len(golds), "text": golds}
+    answers: Any = {"answer_start": [0] * len(golds), "text": golds}
     found = squad([{"prediction_text": prediction, "id": "0"}], [{"answers": answers, "id": "0"}])
     return float(found["exact_match"]) / 100, float(found["f1"]) / 100
 
