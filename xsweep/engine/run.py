@@ -126,8 +126,8 @@ class _Launch:
             self._run_all(self.resolver.ready, pool, stop)
 
     def on_running(self, keys: Sequence[str]) -> None:
-        """Tell the watcher what runs now."""
-        self.watch(Event("running", ", ".join(self._labels.get(key, key) for key in keys)))
+        """Tell the watcher what runs now; called in a thread of the pool's, so it touches nothing that counts."""
+        self._watch(Event("running", ", ".join(self._labels.get(key, key) for key in keys)))
 
     def watch(self, event: Event) -> None:
         """Hand ``event`` on with how far the launch is."""
