@@ -1,8 +1,8 @@
 """Scoring every language in one pass, against ``Trainer.predict`` language by language at batch 8.
 
 The same network, the same rows, one core, interleaved repeats; predictions must be equal. Needs ``accelerate`` (the
-dependency group ``bench``). Run from the checkout: ``python -m tests.benchmarks.predict DATA MODEL`` (DATA a mirror with
-XNLI's test rows, MODEL a model folder).
+dependency group ``bench``). Run from the checkout: ``python -m tests.benchmarks.predict DATA MODEL`` (DATA a mirror
+with XNLI's test rows, MODEL a model folder).
 """
 
 from __future__ import annotations
