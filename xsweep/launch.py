@@ -88,7 +88,7 @@ class Campaign:
 
     def _word_blind(self) -> dict[str, dict[str, float]]:
         """The controls of the artificial world, where the sweep is of it: task -> language -> points."""
-        trained = [task for arm in self.sweep.arms for task in arm.tasks]
+        trained = [task for arm in self.sweep.arms for task in arm.reads]
         used = {task.name for task in [*trained, *(target.task for target in self.sweep.targets)]}
         if not used & set(WORLD_TASKS):
             return {}

@@ -12,7 +12,7 @@ from xsweep.models.catalog import MODELS
 from xsweep.spec.check_task import check_task
 from xsweep.spec.load import load_sweep
 from xsweep.spec.node import Findings, Node
-from xsweep.spec.sweep import Arm, IntRange, Layout, LogUniform, Space, Sweep, Training
+from xsweep.spec.sweep import Arm, IntRange, Layout, LogUniform, MaskedText, Mixture, Sampling, Space, Sweep, Training
 from xsweep.tasks.catalog import CATALOG
 from xsweep.tasks.task import Data, Task
 
@@ -101,6 +101,60 @@ arms:
 """,
     )
     assert [arm.family for arm in sweep.arms] == [None, "mixture", "control", "paraphrase"]
+
+
+def test_mixtures(tmp_path: Path) -> None:
+    arms = load(
+        tmp_path,
+        arms="""\
+arms:
+  - none
+  - {name: plain, tasks: [mnli, squad_v1]}
+  - name: multi
+    tasks: [mnli, squad_v1, hellaswag]
+    sampling: {temperature: 2, cap: 10000}
+    heads: task
+    weights: {squad_v1: 0.5, mnli: 1}
+    mlm: {task: world_text, ratio: 0.2}
+  - {name: even, tasks: [mnli, snli], sampling: uniform}
+  - {name: text, tasks: [mnli], mlm: {task: world_text, ratio: 0.5}}
+""",
+    ).arms
+    _, plain, multi, even, text = arms
+    assert [arm.family for arm in arms] == [None, "mixture", "mixture", "nli", "mixture"]
+    assert plain.mixture == Mixture()
+    told = MaskedText(task=CATALOG["world_text"], ratio=0.2)
+    sampling = Sampling(temperature=2, cap=10_000)
+    assert multi.mixture == Mixture(sampling=sampling, heads="task", weights={"squad_v1": 0.5}, mlm=told)
+    assert type(multi.sampling.temperature) is float
+    assert [task.name for task in multi.reads] == ["mnli", "squad_v1", "hellaswag", "world_text"]
+    assert even.mixture == Mixture(sampling=Sampling(shares="uniform"))
+    assert text.mixture == Mixture(mlm=MaskedText(task=CATALOG["world_text"], ratio=0.5))
+
+
+def test_tasks_that_are_pooled_are_no_mixture(tmp_path: Path) -> None:
+    """Saying what holds anyway makes no other arm, and so no other stage."""
+    said = "sampling: proportional, heads: format, weights: {snli: 1, mnli: 1.0}"
+    arms = load(tmp_path, arms=f"arms:\n  - none\n  - {{name: nli, tasks: [snli, mnli], {said}}}\n").arms
+    assert arms[1].mixture is None
+
+
+def test_raw_text_of_the_files_own(tmp_path: Path) -> None:
+    own = """\
+tasks:
+  - name: text
+    family: text
+    format: text
+    metric: accuracy
+    train:
+      - {dataset: mlm-text, config: de, split: train}
+      - {dataset: mlm-text, config: en, split: train, folds: [0, 1, 2, 3, 4, 5, 6, 7, 8]}
+    selection: {dataset: mlm-text, config: en, split: train, folds: [9]}
+"""
+    arms = "arms: [none, {name: a, tasks: [mnli], mlm: {task: text, ratio: 0.25}}]\n"
+    mlm = load(tmp_path, models=own + GOOD["models"], arms=arms).arms[1].mlm
+    assert mlm is not None
+    assert [data.config for data in mlm.task.train] == ["de", "en"]
 
 
 def test_a_task_like_another(tmp_path: Path) -> None:

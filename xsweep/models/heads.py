@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -105,6 +106,11 @@ class Network(nn.Module):
         self.encoder = encoder
         self.head = head
 
+    @property
+    def parts(self) -> list[Network]:
+        """Itself: it has one head."""
+        return [self]
+
     def forward(self, ids: Tensor, mask: Tensor, types: Tensor | None, labels: Tensor | None = None) -> Tensor:
         """Logits in fp32: (rows, outputs) for pairs, (sequences, 1) for choices, (rows, tokens, 2) for spans.
 
@@ -118,6 +124,20 @@ class Network(nn.Module):
             hidden = hidden[labels != NO_LABEL]
         logits: Tensor = self.head(hidden, mask)
         return logits.float()
+
+
+class Joint(nn.Module):
+    """An encoder with several heads."""
+
+    def __init__(self, encoder: nn.Module, heads: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.heads = nn.ModuleList(heads)
+
+    @property
+    def parts(self) -> list[Network]:
+        """The encoder with each head; their parameters are this module's."""
+        return [Network(self.encoder, head) for head in self.heads]
 
 
 def pool(hidden: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:

@@ -5,12 +5,14 @@ Unknown stays unknown (None): a price made up from a missing number would be wor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from xsweep.models.model import Model
 from xsweep.plan.cells import BASELINE, Cell, Plan
+from xsweep.plan.mixing import masked_share, rows_each
 from xsweep.spec.sweep import Arm, Target
 
 
@@ -121,6 +123,8 @@ def _flops(plan: Plan, cell: Cell) -> float | None:
 
 def _tokens(source: Arm | Target) -> float | None:
     """Real tokens of one epoch, at most: from mean lengths, and rows as declared or published."""
+    if isinstance(source, Arm) and source.mixture:
+        return _mixed_tokens(source)
     tasks = (source.task,) if isinstance(source, Target) else source.tasks
     lengths = [task.tokens for task in tasks if task.tokens is not None]
     rows = [task.rows for task in tasks if task.rows is not None]
@@ -130,3 +134,17 @@ def _tokens(source: Arm | Target) -> float | None:
         total = float(sum(r * t for r, t in zip(rows, lengths, strict=True)))
         return total if source.examples is None else total * min(1.0, source.examples / sum(rows))
     return None if source.examples is None else float(source.examples * max(lengths))
+
+
+def _mixed_tokens(arm: Arm) -> float | None:
+    """The same of a mixture: rows as it samples them, and masked text beside them."""
+    mixture, tokens = arm.mixture, {task.name: task.tokens for task in arm.reads}
+    published = {task.name: task.rows for task in arm.tasks}
+    if mixture is None or None in tokens.values() or None in published.values():
+        return None
+    left = min(1.0, (arm.examples or math.inf) / sum(rows or 0 for rows in published.values()))
+    each = rows_each(mixture.sampling, {name: max(1, round(left * (rows or 0))) for name, rows in published.items()})
+    total = float(sum(rows * (tokens[name] or 0) for name, rows in each.items()))
+    if mixture.mlm:
+        total += masked_share(mixture.mlm.ratio) * sum(each.values()) * (tokens[mixture.mlm.task.name] or 0)
+    return total

@@ -51,6 +51,8 @@ def _all(sweep: Sweep) -> Iterator[Reading]:
         for task in arm.tasks:
             yield Reading(task, "train")
             yield Reading(task, "selection")
+        if arm.mlm:
+            yield Reading(arm.mlm.task, "train")
     for target in sweep.targets:
         if target.trained:
             yield Reading(target.task, "train")

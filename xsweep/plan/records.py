@@ -32,9 +32,9 @@ class Record:
     trial: int | None = None
     manifest: Manifest | None = None
     same_data: bool = False
-    """The arm and the target train on a common data set: kept out of the headline."""
+    """The arm and the target train on a common data set, its raw text too: kept out of the headline."""
     metric: str = ""
-    """The task's metric that counts."""
+    """The task's metric that counts; ``mean`` over the tasks of a mixture."""
     serves: tuple[int, ...] = ()
     """Every reporting seed that the stage scores, where that is more than its own: a model as it comes has no seed."""
 
@@ -61,7 +61,7 @@ def collect(resolver: Resolver) -> list[Record]:
 
 def family(arm: Arm) -> str:
     """The arm's family: declared, or that of its tasks where they agree; ``none`` for the baseline."""
-    families = {task.family for task in arm.tasks}
+    families = {task.family for task in arm.reads}
     return arm.family or (families.pop() if len(families) == 1 else "mixture" if families else BASELINE)
 
 
@@ -97,7 +97,7 @@ def _record(
         trained = resolver.target(cell)
         hyper = trained.hyper if trained else None
     shared = kind == "evaluate" and cell.arm == BASELINE and not plan.target(cell.target or "").trained
-    common = cell.target is not None and any(sources_of(t) & sources_of(tasks[0]) for t in arm.tasks)
+    common = cell.target is not None and any(sources_of(t) & sources_of(tasks[0]) for t in arm.reads)
     return Record(
         key=stage.key if stage else None,
         kind=kind,
@@ -112,6 +112,6 @@ def _record(
         trial=trial,
         manifest=resolver.store.manifest(stage.key) if stage else None,
         same_data=common,
-        metric=tasks[0].metric,
+        metric="mean" if len(tasks) > 1 and arm.mixture else tasks[0].metric,
         serves=plan.sweep.seeds if shared else (),
     )

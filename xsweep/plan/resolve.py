@@ -233,6 +233,9 @@ class Resolver:
         source: Arm | Target = self.plan.target(cell.target) if cell.target else self.plan.arm(cell.arm)
         tasks = (source.task,) if isinstance(source, Target) else source.tasks
         names = [f"{part}/{task.name}" for task in tasks for part in ("train", "selection")]
+        mixture = source.mixture if isinstance(source, Arm) else None
+        if mixture and mixture.mlm:
+            names.append(f"train/{mixture.mlm.task.name}")
         return self._remember(
             Stage(
                 kind="target" if cell.target else "intermediate",
@@ -246,6 +249,7 @@ class Resolver:
                 examples=source.examples,
                 parent=parent,
                 score_examples=self.plan.sweep.search.score_examples,
+                mixture=mixture,
             )
         )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from xsweep.plan.cells import Plan
 from xsweep.plan.cost import estimate
+from xsweep.plan.mixing import described
 from xsweep.plan.records import Record, collect
 from xsweep.plan.resolve import Resolver
 
@@ -33,7 +34,8 @@ def plan_text(plan: Plan, resolver: Resolver | None) -> str:
         left = "?" if line["done"] is None else line["runs"] - line["done"]
         flops = "unknown" if line["flops"] is None else f"{line['flops']:.1e}"
         table.append(f"  {line['stage']:<20} {line['needed']:>7} {line['runs']:>6} {done:>6} {left:>6} {flops:>9}")
-    notes = [
+    notes = [f"  {said}." for arm in sweep.arms if (said := described(arm))]
+    notes += [
         "  FLOPs are training or scoring arithmetic, at most; GPU-hours and money are unknown: nothing is measured."
     ]
     if resolver is None:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from xsweep.models.model import Model
-from xsweep.spec.sweep import Training
+from xsweep.spec.sweep import Mixture, Training
 from xsweep.store.keys import content_key
 from xsweep.tasks.task import Task
 
@@ -52,10 +52,12 @@ class Stage:
     parent: str | None = None
     languages: tuple[str, ...] = ()
     score_examples: int | None = None
+    mixture: Mixture | None = None
+    """How ``tasks`` are trained on together; None for one task, or several pooled into one."""
 
     def payload(self) -> dict[str, Any]:
         """What the key is made of; names of models and arms are for people and stay out."""
-        return {
+        payload = {
             "version": TRAINING_VERSION,
             "kind": self.kind,
             "model": {"print": self.model_print, "pooling": self.model.pooling},
@@ -69,6 +71,8 @@ class Stage:
             "languages": list(self.languages),
             "score_examples": self.score_examples,
         }
+        # Left out where there is none, so that keys from before there were any stay as they were.
+        return {**payload, "mixture": _mixture_payload(self.mixture)} if self.mixture else payload
 
     @cached_property
     def key(self) -> str:
@@ -81,6 +85,12 @@ def _task_payload(task: Task) -> dict[str, Any]:
     payload = task.model_dump(mode="json", include=_KEYED | ({"pool"} if task.format == "retrieval" else set()))
     # Left out where it says nothing new, so that keys from before there was a choice stay as they were.
     return payload if task.scoring == "squad" else {**payload, "scoring": task.scoring}
+
+
+def _mixture_payload(mixture: Mixture) -> dict[str, Any]:
+    payload = mixture.model_dump(mode="json", exclude={"mlm"})
+    mlm = mixture.mlm
+    return {**payload, "mlm": {"task": _task_payload(mlm.task), "ratio": mlm.ratio} if mlm else None}
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import polars as pl
 from xsweep.analysis.design import BASELINE, Design
 from xsweep.analysis.gains import ALL, ENGLISH, HEADLINE
 from xsweep.models.model import Model
+from xsweep.plan.mixing import described
 from xsweep.plan.records import Record
 from xsweep.report.words import BILLION, DASH, count, family_name, interval, listed, points, size
 from xsweep.spec.sweep import Sweep
@@ -294,7 +295,8 @@ def declared(sweep: Sweep) -> list[str]:
     said += [f"{arm.name} trains on {arm.examples:,} rows" for arm in sweep.arms if arm.examples]
     said += [f"{target.name} trains on {target.examples:,} English rows" for target in sweep.targets if target.examples]
     said += [f"{t.name} is scored on {t.score_examples:,} rows per language" for t in sweep.targets if t.score_examples]
-    return [text.replace(",", "\N{NARROW NO-BREAK SPACE}") for text in said]
+    numbered = [text.replace(",", "\N{NARROW NO-BREAK SPACE}") for text in said]
+    return numbered + [told for arm in sweep.arms if (told := described(arm))]
 
 
 def versions(records: Sequence[Record]) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from xsweep.models.model import Model
 from xsweep.spec.node import Findings, Node, listed, shown
 from xsweep.spec.sweep import Arm, Layout, Search, Space, Target, Training
+from xsweep.spec.words import did_you_mean
 from xsweep.tasks.task import Task
 
 T = TypeVar("T")
@@ -81,35 +82,62 @@ def arms(node: Node, parts: list[Part[Arm]], found: Findings) -> None:
     for arm, place in parts:
         if place.fields:
             name(arm.name, place, found)
-        if arm.name == "none" and (arm.tasks or arm.examples):
+        if arm.name == "none" and (arm.tasks or arm.examples or arm.mixture):
             found.add(place, "`none` is the baseline: nothing comes between the pretrained model and the target")
         if arm.name != "none" and not arm.tasks:
             found.add(place, "must not be empty", "tasks")
-        _pooled(arm, place, found)
+        _tasks(arm, place, found)
+        _mixed(arm, place, found)
     if not any("none" in (item.value, item.at("name").value) for item in node.items):
         found.add(node, "the baseline `none` is missing: every gain is measured against it")
 
 
 def _content(arm: Arm) -> Hashable:
     tasks = (json.dumps(task.model_dump(mode="json", exclude={"name"}), sort_keys=True) for task in arm.tasks)
-    return frozenset(tasks), arm.examples
+    mixture = arm.mixture and arm.mixture.model_dump(mode="json", exclude={"mlm": {"task": {"name"}}})
+    return frozenset(tasks), arm.examples, json.dumps(mixture, sort_keys=True)
 
 
-def _pooled(arm: Arm, node: Node, found: Findings) -> None:
+def _tasks(arm: Arm, node: Node, found: Findings) -> None:
     for index, task in enumerate(arm.tasks):
-        first = arm.tasks[0]
+        swapped = next((other for other in arm.tasks[:index] if _swapped(task, other)), None)
         if task.format == "text":
-            found.add(node, f"{task.name} is raw text: a model is pretrained on it, it is no arm", "tasks", index)
+            found.add(
+                node, f"{task.name} is raw text, no task: `mlm` takes it, beside tasks", "tasks", index
+            )
         elif not task.train:
             found.add(node, f"{task.name} has no training rows, so it cannot be an arm", "tasks", index)
         elif task.name in [other.name for other in arm.tasks[:index]]:
             found.add(node, f"{task.name!r} is given twice", "tasks", index)
-        elif task.format != first.format:
-            what = f"{task.name} is a {task.format} task, {first.name} a {first.format} task: they cannot share a head"
-            found.add(node, what, "tasks", index)
-        elif task.labels != first.labels:
-            what = f"{task.name} has the labels {listed(task.labels)}, {first.name} has {listed(first.labels)}"
+        elif swapped is not None and arm.heads == "format":
+            what = f"{task.name} has the labels {listed(task.labels)}, {swapped.name} has {listed(swapped.labels)}"
             found.add(node, f"{what}: one head needs the same, in one order", "tasks", index)
+
+
+def _swapped(one: Task, other: Task) -> bool:
+    """Whether two tasks would share a head if their labels stood in one order."""
+    return one.format == other.format and one.labels != other.labels and set(one.labels) == set(other.labels)
+
+
+def _mixed(arm: Arm, node: Node, found: Findings) -> None:
+    """What is said of a mixture has something to be said of."""
+    plain = Arm(name=arm.name)
+    for field in ("sampling", "heads"):
+        if len(arm.tasks) == 1 and getattr(arm, field) != getattr(plain, field):
+            found.add(node, f"{arm.tasks[0].name} is the only task: there is nothing to share", field)
+    if arm.sampling.shares == "uniform" and arm.sampling.temperature != 1:
+        found.add(node, "uniform shares have no temperature", "sampling", "temperature")
+    if arm.mlm and arm.mlm.task.format != "text":
+        found.add(node, f"{arm.mlm.task.name} is a {arm.mlm.task.format} task, not raw text", "mlm", "task")
+    if arm.weights and len(arm.reads) == 1:
+        found.add(
+            node, f"{arm.reads[0].name} is all that is trained on: there is nothing to weigh it against", "weights"
+        )
+    known = [task.name for task in arm.reads]
+    for task_name in arm.weights:
+        if task_name not in known:
+            hint = did_you_mean(task_name, known)
+            found.add(node, f"the arm has no task {shown(task_name)}{hint}", "weights", task_name)
 
 
 def targets(parts: list[Part[Target]], found: Findings) -> None:

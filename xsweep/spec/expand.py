@@ -96,6 +96,11 @@ def _range(node: Node, found: Findings) -> Node:
     return node.with_value({"low": low, "high": high})
 
 
+def sampling(node: Node) -> Node:
+    """``uniform`` is the mapping ``{shares: uniform}``."""
+    return node.with_value({"shares": node}) if isinstance(node.value, str) else node
+
+
 def seeds(node: Node, found: Findings) -> Node:
     """``3`` is the list 1, 2, 3."""
     if isinstance(node.value, list):

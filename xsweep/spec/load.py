@@ -120,7 +120,7 @@ class _Loader:
         if isinstance(training := values.get("train"), Training) and arms and targets:
             check.carry(training, arms, targets, root, self.found)
         if isinstance(layout := values.get("layout", Layout()), Layout):
-            used = [*(task for arm in arms for task in arm.tasks), *(target.task for target in targets)]
+            used = [*(task for arm in arms for task in arm.reads), *(target.task for target in targets)]
             check.layout(layout, used, root, self.found)
 
     # Items
@@ -179,11 +179,26 @@ class _Loader:
         elif name != "none":
             lost = True
             self.found.add(node, "is missing; only an arm that has a task's name may leave it out", "tasks")
-        arm: Arm | None = validated(Arm, node, self.found, partial=lost)
+        node, unread = self._mixed(node)
+        arm: Arm | None = validated(Arm, node, self.found, partial=lost or unread)
         if arm is None or arm.family is not None or not known:
             return arm
-        families = {task.family for task in known}
+        families = {task.family for task in arm.reads}
         return arm.model_copy(update={"family": families.pop() if len(families) == 1 else "mixture"})
+
+    def _mixed(self, node: Node) -> tuple[Node, bool]:
+        """An arm whose ``sampling`` is written out and whose ``mlm`` has its text, and whether that is unknown."""
+        if "sampling" in node.fields:
+            node = node.with_fields(sampling=expand.sampling(node.at("sampling")))
+        name = node.at("mlm").fields.get("task")
+        if name is None:
+            return node, False
+        task, fields = self._task(name), dict(node.at("mlm").fields)
+        if task is None:
+            del fields["task"]
+        else:
+            fields["task"] = name.with_value(task)
+        return node.with_fields(mlm=node.at("mlm").with_value(fields)), task is None
 
     def _target(self, node: Node) -> Target | None:
         if isinstance(node.value, str):

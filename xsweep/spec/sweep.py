@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -14,16 +15,62 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class Arm(Declared):
+class Sampling(Declared):
+    """How many rows of each task an epoch holds: shares by ``min(rows, cap) ** (1 / temperature)``.
+
+    An epoch is as long as all rows, each task's cut to ``cap``, so that proportional shares visit each row once.
+    """
+
+    shares: Literal["proportional", "uniform"] = "proportional"
+    """``uniform`` is the limit of a high temperature: as many rows of each task."""
+    temperature: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
+    cap: Count | None = None
+
+
+class MaskedText(Declared):
+    """Batches of masked language modelling among those of an arm's tasks."""
+
+    task: Task
+    """Raw text, of one language or many; trained on alone, nothing is chosen by it."""
+    ratio: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+    """Their share of all batches."""
+
+
+class Mixture(Declared):
+    """How several tasks are trained on together: each batch is of one head, heads take turns by chance."""
+
+    sampling: Sampling = Sampling()
+    heads: Literal["format", "task"] = "format"
+    """``format``: tasks of one format and one label set share a head."""
+    weights: Mapping[str, Rate] = {}
+    """Task (or raw text) -> what its loss is multiplied by; 1 where nothing is said."""
+    mlm: MaskedText | None = None
+
+
+class Arm(Mixture):
     """An intermediate condition. The arm ``none`` has no tasks and is the baseline of every gain."""
 
     name: str
     tasks: tuple[Task, ...] = ()
-    """Tasks of one format and one label set, pooled into one training set with one head."""
+    """Where they have one format and one label set and nothing else is said, pooled into one training set."""
     examples: Count | None = None
     """Train on this many rows: nested subsets, so 1000 lie inside 10000."""
     family: Family | None = None
-    """Taken from the tasks when they agree."""
+    """Taken from the tasks when they agree; raw text is of a family of its own."""
+
+    @property
+    def mixture(self) -> Mixture | None:
+        """How the tasks are mixed; None where they are pooled into one training set with one head."""
+        told = {name: getattr(self, name) for name in Mixture.model_fields}
+        told["weights"] = {name: weight for name, weight in self.weights.items() if weight != 1}
+        mixture = Mixture(**told)
+        pooled = len({(task.format, task.labels) for task in self.tasks}) <= 1
+        return None if pooled and mixture == Mixture() else mixture
+
+    @property
+    def reads(self) -> tuple[Task, ...]:
+        """Everything trained on: the tasks, and the raw text if there is any."""
+        return (*self.tasks, self.mlm.task) if self.mlm else self.tasks
 
 
 class Target(Declared):

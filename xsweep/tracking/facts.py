@@ -74,7 +74,8 @@ def facts(record: Record, ended: Mapping[str, Manifest]) -> Facts:
     tags = {f"xsweep.{key}": value for key, value in _words(record, manifest, outcome(manifest, ended)).items()}
     if len(metrics) < len(told):
         tags["xsweep.nonfinite"] = "true"
-    return Facts(name(record), tags, _params(record), metrics, manifest.status != "failed", seconds(manifest))
+    params = _params(record) | _mixed(manifest.spec)
+    return Facts(name(record), tags, params, metrics, manifest.status != "failed", seconds(manifest))
 
 
 def name(record: Record) -> str:
@@ -133,6 +134,21 @@ def _params(record: Record) -> dict[str, str]:
     if record.trial is not None:
         params["trial"] = str(record.trial)
     return {key: value for key, value in params.items() if value}
+
+
+def _mixed(spec: Mapping[str, Any]) -> dict[str, str]:
+    """What a mixture is made of; nothing for other stages."""
+    mixture = spec.get("mixture")
+    if not mixture:
+        return {}
+    sampling, mlm = mixture["sampling"], mixture["mlm"]
+    return {
+        "tasks": ",".join(task["name"] for task in spec["tasks"]),
+        "sampling": " ".join(f"{name}={value}" for name, value in sorted(sampling.items()) if value is not None),
+        "heads": mixture["heads"],
+        "weights": ",".join(f"{name}={weight}" for name, weight in sorted(mixture["weights"].items())) or "1",
+        "mlm": f"{mlm['task']['name']} {mlm['ratio']}" if mlm else "none",
+    }
 
 
 def _measured(record: Record, manifest: Manifest) -> Iterator[tuple[str, Any, int]]:

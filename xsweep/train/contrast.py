@@ -24,11 +24,11 @@ SCALE = 100.0
 of 2e-5 Adam could move it by one in 50,000 steps, so here it is fixed."""
 
 
-def contrast(network: Network, texts: Features, batch: Rows, setting: Setting) -> Tensor:
+def contrast(network: Network, texts: Features, batch: Rows, setting: Setting, scale: Tensor | None = None) -> Tensor:
     """Add the gradient of the mean loss of the matches ``batch``; returns this worker's share of the loss.
 
     ``texts`` holds both sides of each match (``retrieval.sides``). The loss of a match is the cross-entropy of its
-    candidate among the batch's, given its query.
+    candidate among the batch's, given its query; ``scale``, (matches,), multiplies it.
     """
     world = setting.world
     rows = np.concatenate([2 * batch, 2 * batch + 1])
@@ -38,7 +38,7 @@ def contrast(network: Network, texts: Features, batch: Rows, setting: Setting) -
     # Left behind, so that the second pass draws the dropout of the first again.
     with torch.no_grad(), torch.random.fork_rng([world.device] if world.device.type == "cuda" else []):
         vectors = _together(network, texts, rows, list(zip(micros, places, strict=True)), setting)
-    loss, gradient = _loss(vectors)
+    loss, gradient = _loss(vectors, scale)
     for number, (micro, where) in enumerate(zip(micros, places, strict=True), 1):
         sync_gradients(network, number == len(micros))
         share = (_encoded(network, texts, micro, setting) * gradient[where]).sum() * (0.0 if micro.idle else 1.0)
@@ -62,12 +62,16 @@ def _together(
     return setting.world.total(found)
 
 
-def _loss(vectors: Tensor) -> tuple[Tensor, Tensor]:
+def _loss(vectors: Tensor, scale: Tensor | None) -> tuple[Tensor, Tensor]:
     """The mean loss of the matches whose queries come first in ``vectors`` and candidates after, and its gradient."""
     leaf = vectors.detach().requires_grad_()
     queries, candidates = leaf.chunk(2)
     right = torch.arange(len(queries), device=leaf.device)
-    loss = functional.cross_entropy(SCALE * queries @ candidates.T, right)
+    cosines = SCALE * queries @ candidates.T
+    if scale is None:
+        loss = functional.cross_entropy(cosines, right)
+    else:
+        loss = (functional.cross_entropy(cosines, right, reduction="none") * scale).mean()
     (gradient,) = torch.autograd.grad(loss, leaf)
     return loss.detach(), gradient
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -24,6 +24,10 @@ from xsweep.train.tokenised import Entry, Tokenised
 
 SUBSET_SEED = 0
 """Subsets are the same for every stage's seed, so that seeds of one cell differ in training alone."""
+
+
+Chosen: TypeAlias = list[tuple[Task, list[Any], dict[str, int]]]
+"""Of each task, the examples chosen, and the rows dropped before, by reason."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,42 +68,63 @@ class Reader:
             for language, both in zip(languages, listed, strict=True)
         }
 
+    def parts(self, tasks: Sequence[Task], part: Part, count: int | None) -> list[Loaded]:
+        """Each task's own rows of at most ``count`` over all ``tasks``; raises ``DataError`` as ``part`` does."""
+        if count is None:
+            return [self.part((task,), part, None) for task in tasks]
+        return [self.part(tasks, part, count, only=task.name) for task in tasks]
+
     def part(
-        self, tasks: Sequence[Task], part: Part, count: int | None, language: str | None = None, listed: bool = True
+        self,
+        tasks: Sequence[Task],
+        part: Part,
+        count: int | None,
+        language: str | None = None,
+        listed: bool = True,
+        only: str = "",
     ) -> Loaded:
         """At most ``count`` rows over all ``tasks``; raises ``DataError`` when the data is not what was planned.
 
-        Without ``listed``, candidates that stand in a list of their own are left out.
+        Without ``listed``, candidates that stand in a list of their own are left out. With ``only``, the rows are
+        chosen over all tasks, but only those of the one of that name are given.
         """
         shapes = [[t.format, t.labels, t.max_length, t.stride, self._print(t, part, language)] for t in tasks]
-        key = {"tokenizer": self.tokenizer_print, "shapes": shapes, "count": count, "seed": SUBSET_SEED}
+        key: dict[str, Any] = {"tokenizer": self.tokenizer_print, "shapes": shapes, "count": count, "seed": SUBSET_SEED}
         if any(task.format == "retrieval" for task in tasks):
             # Which texts are asked for and which are only searched differs from part to part.
             key |= {"listed": listed, "part": part}
         # The language and the scoring are no matter of the features, but of the examples beside them.
+        if only:
+            key |= {"only": [task.name == only for task in tasks]}
         held = (content_key(key), part, language, *(task.scoring for task in tasks))
-        return _PARTS.get(held, lambda: self._load(tasks, part, count, language, listed, key))
+
+        def choose() -> Chosen:
+            found = zip(tasks, self._chosen(tasks, part, count, language, listed), strict=True)
+            return [(task, *own) for task, own in found if only in ("", task.name)]
+
+        return _PARTS.get(held, lambda: self._load(tasks, part, language, key, choose))
 
     def _load(
-        self, tasks: Sequence[Task], part: Part, count: int | None, language: str | None, listed: bool, key: Any
+        self, tasks: Sequence[Task], part: Part, language: str | None, key: Any, choose: Callable[[], Chosen]
     ) -> Loaded:
         disk = Tokenised(self.sources.cache / "features")
 
         def read() -> list[Any]:
-            return [example for group, _ in self._chosen(tasks, part, count, language, listed) for example in group]
+            return [example for _, group, _ in choose() for example in group]
 
         # Training looks at no example, so that what is tokenised already need not be read again.
         if part == "train" and self._unchanged(tasks, part, language) and (found := disk.find(key)):
             return Loaded(found.features, found.examples, found.dropped, read)
-        chosen = self._chosen(tasks, part, count, language, listed)
-        examples = [example for group, _ in chosen for example in group]
+        chosen = choose()
+        examples = [example for _, group, _ in chosen for example in group]
+        if not examples:
+            raise DataError(f"{chosen[0][0].name}: the arm's `examples` are so few that none is of this task")
         dropped: Counter[str] = Counter()
-        for _, lost in chosen:
+        for _, _, lost in chosen:
             dropped.update(lost)
 
         def make() -> Entry:
-            pairs = zip(tasks, chosen, strict=True)
-            parts = [FORMATS[task.format].encode(group, task, self.tokenizer) for task, (group, _) in pairs if group]
+            parts = [FORMATS[task.format].encode(group, task, self.tokenizer) for task, group, _ in chosen if group]
             return Entry(concat(parts), len(examples), dict(dropped))
 
         entry = disk.get(key, make)

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
+from torch import nn
 
-from xsweep.models.heads import Network, losses
 from xsweep.plan.stage import Stage
-from xsweep.tasks.features import Features
-from xsweep.tasks.noise import hide
-from xsweep.tasks.retrieval import sides
-from xsweep.train.batches import Micro, Rows, epoch_batches, micro_batches
+from xsweep.train.batches import Rows
 from xsweep.train.checkpoint import Checkpoints
-from xsweep.train.contrast import contrast
 from xsweep.train.failpoint import after_step
 from xsweep.train.optimizer import Optimizer, finite, global_norm
-from xsweep.train.predict import Setting
+from xsweep.train.part import Part
 from xsweep.train.seeds import derive
-from xsweep.train.shard import sync_gradients
+from xsweep.train.world import World
 
 
 @dataclass(frozen=True)
@@ -60,38 +56,38 @@ class DivergenceError(Exception):
 Score = Callable[[int], dict[str, Any]]
 """Development scores after an epoch (from 1); raises ``DivergenceError``."""
 
+Batches = Callable[[int], Sequence[tuple[int, Rows]]]
+"""The steps of an epoch (from 1), as many in each: the number of a part, and which of its rows."""
+
 
 class Loop:
-    """Trains ``network`` on ``features`` as ``stage`` says."""
+    """Trains ``network``, part by part, as ``stage`` says."""
 
     def __init__(
         self,
-        network: Network,
-        features: Features,
+        network: nn.Module,
+        parts: Sequence[Part],
+        batches: Batches,
         stage: Stage,
-        setting: Setting,
+        world: World,
         checkpoints: Checkpoints,
         score: Score,
         on_step: Callable[[Progress], None] | None,
     ) -> None:
         assert stage.hyper is not None
-        self._network, self._features = network, features
-        self._length, self._width = features.lengths, features.widths
-        self._shown, self._weights = features, features.weights
-        """What the epoch under way shows of the features, and what each row counts."""
-        self._texts = sides(features) if stage.tasks[0].format == "retrieval" else None
-        self._stage, self._setting, self._epochs = stage, setting, stage.hyper.epochs
-        self._per_epoch = -(-len(features) // stage.training.batch_size)
-        self.steps = self._per_epoch * self._epochs
+        self._network, self._parts, self._batches = network, parts, batches
+        self._stage, self._world = stage, world
+        self._per_epoch = len(batches(1))
+        self.steps = self._per_epoch * stage.hyper.epochs
         self._optimizer = Optimizer(network, stage.training, stage.hyper.lr, self.steps)
         self._checkpoints, self._score, self._on_step = checkpoints, score, on_step
         self.state = State()
 
     def run(self) -> State:
         """Train to the end, from the newest checkpoint if there is one; raises ``DivergenceError``."""
-        device = self._setting.world.device
+        device = self._world.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(derive(self._stage.seed, "dropout", self._setting.world.rank))
+            torch.manual_seed(derive(self._stage.seed, "dropout", self._world.rank))
             step = self._resume()
             while True:
                 if len(self.state.history) < step // self._per_epoch:
@@ -104,19 +100,18 @@ class Loop:
         saved = self._checkpoints.load()
         if saved is None:
             return 0
-        self._optimizer.restore(saved.tensors, saved.step)
+        self._optimizer.restore(saved.tensors)
         self.state = State(**saved.state)
         return saved.step
 
     def _epoch(self, step: int) -> int:
         """The rest of the epoch that ``step`` lies in; returns the step after it."""
         epoch = step // self._per_epoch + 1
-        batches = epoch_batches(len(self._features), self._stage.training.batch_size, self._stage.seed, epoch)
         self._network.train()
-        self._shown = hide(self._features, derive(self._stage.seed, "hide", epoch))
-        self._weights = self._shown.weights
-        for batch in batches[step % self._per_epoch :]:
-            loss, wanted = self._step(step, batch)
+        for part in self._parts:
+            part.begin(derive(self._stage.seed, "hide", epoch))
+        for number, batch in self._batches(epoch)[step % self._per_epoch :]:
+            loss, wanted = self._step(step, self._parts[number], batch)
             step += 1
             if wanted:
                 self._checkpoints.save(step, self._optimizer.tensors(), asdict(self.state))
@@ -126,13 +121,10 @@ class Loop:
             after_step(step)
         return step
 
-    def _step(self, step: int, batch: Rows) -> tuple[float, bool]:
+    def _step(self, step: int, part: Part, batch: Rows) -> tuple[float, bool]:
         """One optimiser step; returns the batch's mean loss and whether a checkpoint is due."""
-        start, world = time.perf_counter(), self._setting.world
-        if self._texts is None:
-            loss = self._gradient(batch)
-        else:
-            loss = contrast(self._network, self._texts, batch, self._setting)
+        start, world = time.perf_counter(), self._world
+        loss = part.gradient(batch)
         norm = self._optimizer.gather()
         # One exchange a step: the loss, the norm, and whether the first worker's clock asks for a checkpoint.
         due = torch.tensor(float(self._checkpoints.due()), device=world.device)
@@ -142,29 +134,6 @@ class Loop:
         if not finite(mean, norm.item()):
             raise DivergenceError(f"the loss or its gradient was not finite at step {step + 1} of {self.steps}")
         self._optimizer.step(step, norm)
-        self.state.tokens += int(self._length[batch].sum())
+        self.state.tokens += part.tokens(batch)
         self.state.seconds += time.perf_counter() - start
         return mean, wanted > 0
-
-    def _gradient(self, batch: Rows) -> torch.Tensor:
-        """Add the gradient of the mean over ``batch``; returns this worker's share of the loss."""
-        micros = micro_batches(self._width, batch, self._setting.world, self._setting.tokens, self._setting.price)
-        loss = torch.zeros((), device=self._setting.world.device)
-        for number, micro in enumerate(micros, 1):
-            sync_gradients(self._network, number == len(micros))
-            loss += self._backward(micro, max(1, int(self._weights[batch].sum())))
-        return loss
-
-    def _backward(self, micro: Micro, count: int) -> torch.Tensor:
-        """Add a micro-batch's share of the gradient of the mean over ``count`` rows, or labelled tokens.
-
-        Returns its share of the loss.
-        """
-        batch = self._setting.collate(self._shown, micro.rows)
-        with self._setting.cast():
-            logits = self._network(batch.ids, batch.mask, batch.types, batch.labels)
-        total = losses(logits, batch.targets, batch.allowed, batch.labels, batch.choices).sum()
-        share = total * (0.0 if micro.idle else 1 / count)
-        # Sharded gradients are averaged over the workers; the global mean is their sum.
-        (share * self._setting.world.size).backward()  # type: ignore[no-untyped-call]
-        return share.detach()

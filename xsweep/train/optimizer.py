@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from xsweep.models.heads import Network
 from xsweep.spec.sweep import Training
 from xsweep.train.shard import local, trained
 from xsweep.train.world import World
@@ -22,7 +21,7 @@ def rate(step: int, steps: int, warmup: float) -> float:
 class Optimizer:
     """AdamW over plain tensors that share the parameters' memory, so that sharding is not its concern."""
 
-    def __init__(self, network: Network, recipe: Training, lr: float, steps: int) -> None:
+    def __init__(self, network: nn.Module, recipe: Training, lr: float, steps: int) -> None:
         self._lr, self._steps, self._recipe = lr, steps, recipe
         self.parameters = trained(network)
         self._own = {name: local(parameter) for name, parameter in self.parameters.items()}
@@ -50,23 +49,26 @@ class Optimizer:
         self._adam.zero_grad()
 
     def tensors(self) -> dict[str, Tensor]:
-        """Parameters and moments of this worker, by name: with the step's number, the whole state."""
+        """Parameters, moments and numbers of updates of this worker, by name: the whole state."""
         found = {}
         for name, leaf in self._own.items():
             found[name] = leaf
-            for moment in ("exp_avg", "exp_avg_sq"):
+            for moment in _MOMENTS:
                 if leaf in self._adam.state:
                     found[f"{name}:{moment}"] = self._adam.state[leaf][moment]
         return found
 
-    def restore(self, tensors: dict[str, Tensor], step: int) -> None:
-        """Put back what ``tensors`` gave after ``step`` steps."""
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Put back what ``tensors`` gave; a head that had no batch yet has no moments."""
         for name, leaf in self._own.items():
             leaf.copy_(tensors[name])
-            if leaf.numel():
+            if f"{name}:step" in tensors:
                 # Copied, since what was read from a file may lie there at another alignment.
-                moments = {m: tensors[f"{name}:{m}"].to(leaf.device, copy=True) for m in ("exp_avg", "exp_avg_sq")}
-                self._adam.state[leaf] = {"step": torch.tensor(float(step), device=leaf.device), **moments}
+                self._adam.state[leaf] = {m: tensors[f"{name}:{m}"].to(leaf.device, copy=True) for m in _MOMENTS}
+
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+"""What Adam keeps of each parameter; ``step`` counts its own updates, which a head among several has fewer of."""
 
 
 def global_norm(norm: Tensor, world: World) -> Tensor:

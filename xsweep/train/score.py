@@ -73,6 +73,10 @@ class Development:
         """The metric that counts, after the last epoch scored."""
         return float(self._last[self._task.metric])
 
+    def flaws(self) -> dict[str, str]:
+        """What the verdict does not say: nothing, of one task."""
+        return {}
+
     def verdict(self) -> str:
         """Why the model is degenerate, or ""."""
         assert self._predictions is not None
@@ -82,6 +86,45 @@ class Development:
         """The last predictions as a file."""
         assert self._predictions is not None
         return {"predictions-dev.parquet": parquet(self._predictions)}
+
+
+class Developments:
+    """The same for a mixture: the scores of each task on its own rows, and their mean."""
+
+    def __init__(self, tasks: Mapping[str, Development]) -> None:
+        self._tasks = tasks
+
+    def score(self, epoch: int) -> dict[str, Any]:
+        """``epoch``, ``TASK/METRIC`` and ``TASK/loss`` of each task, and the ``mean`` of what counts."""
+        found = {name: task.score(epoch) for name, task in self._tasks.items()}
+        if not all(found.values()):
+            return {}
+        told = {f"{name}/{key}": own[key] for name, own in found.items() for key in own if key != "epoch"}
+        return {"epoch": epoch, **told, "mean": self.points}
+
+    @property
+    def seconds(self) -> float:
+        """Time spent scoring."""
+        return sum(task.seconds for task in self._tasks.values())
+
+    @property
+    def points(self) -> float:
+        """The mean over the tasks of the metric that counts, after the last epoch scored."""
+        return float(np.mean([task.points for task in self._tasks.values()]))
+
+    def flaws(self) -> dict[str, str]:
+        """Task -> why the model is degenerate on it."""
+        return {name: reason for name, task in self._tasks.items() if (reason := task.verdict())}
+
+    def verdict(self) -> str:
+        """Why the model is degenerate on every task, or ""."""
+        flaws = self.flaws()
+        return "; ".join(f"{name}: {flaws[name]}" for name in self._tasks) if len(flaws) == len(self._tasks) else ""
+
+    def results(self) -> dict[str, bytes]:
+        """The last predictions, a file a task."""
+        files = ((name, task.results()) for name, task in self._tasks.items())
+        return {f"predictions-dev-{name}.parquet": file for name, own in files for file in own.values()}
 
 
 @dataclass(frozen=True)

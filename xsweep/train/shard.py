@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -68,8 +69,11 @@ def local(tensor: Tensor) -> Tensor:
     return plain.to_local() if isinstance(plain, DTensor) else plain
 
 
-def save_weights(network: Network, path: Path, world: World) -> None:
-    """Write ``encoder.*`` and ``head.*`` as trained, gathered one parameter at a time, on the first worker."""
+def save_weights(network: nn.Module, path: Path, world: World) -> None:
+    """Write ``encoder.*`` and ``head.*`` as trained, gathered one parameter at a time, on the first worker.
+
+    Several heads are ``heads.0.*`` and so on.
+    """
     tensors = {}
     for name, parameter in trained(network).items():
         plain = parameter.detach()
@@ -87,13 +91,17 @@ def save_weights(network: Network, path: Path, world: World) -> None:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
 
 
-def load_weights(network: Network, path: Path, world: World, *, head: bool) -> None:
-    """Put saved values into the encoder, and into the head if asked; raises ``EnvironmentProblem`` on a misfit."""
+def load_weights(network: nn.Module, path: Path, world: World, *, head: str) -> None:
+    """Put saved values into the encoder, and those of the saved ``head`` into the head unless that is "".
+
+    Raises ``EnvironmentProblem`` on a misfit.
+    """
     with safe_open(path, framework="pt") as file:
         names = set(file.keys())
-        for name, parameter in trained(network).items():
-            if name.startswith("head.") and not head:
+        for own, parameter in trained(network).items():
+            if not head and not own.startswith("encoder."):
                 continue
+            name = re.sub(r"^head\.", f"{head}.", own)
             if name not in names:
                 raise EnvironmentProblem(f"{path}: holds no {name}, so it is of another model or another `freeze`")
             saved = file.get_slice(name)

@@ -12,23 +12,25 @@ import torch
 
 from xsweep.errors import EnvironmentProblem, UsageError
 from xsweep.models.folder import count_params, model_folder, model_print
-from xsweep.models.heads import Network, make_head
+from xsweep.models.heads import Joint, Network, make_head
 from xsweep.models.load import head_settings, word_table
+from xsweep.plan.mixing import head_groups, head_names, head_shape
 from xsweep.plan.stage import Job, Stage
 from xsweep.spec.sweep import Layout
 from xsweep.store.store import Store
-from xsweep.tasks.features import Features
 from xsweep.tasks.formats import FORMATS
 from xsweep.tasks.source import Sources
+from xsweep.tasks.task import Task
 from xsweep.train.batches import price
 from xsweep.train.checkpoint import Checkpoints, newest
 from xsweep.train.data import Reader
 from xsweep.train.failpoint import at_start
 from xsweep.train.live import Live, live
 from xsweep.train.loop import DivergenceError, Loop, Progress
+from xsweep.train.material import material
 from xsweep.train.predict import Setting
 from xsweep.train.record import Outcome, commit, summary
-from xsweep.train.score import Development, score_languages
+from xsweep.train.score import score_languages
 from xsweep.train.seeds import derive
 from xsweep.train.shard import load_weights, save_weights, shard_head
 from xsweep.train.world import World
@@ -87,7 +89,7 @@ class _Ready:
     """A stage with everything loaded."""
 
     stage: Stage
-    network: Network
+    network: Network | Joint
     reader: Reader
     setting: Setting
     params: dict[str, int]
@@ -102,7 +104,7 @@ class _Runner:
             found = todo(job, self._store, world.size)
         self._todo = {stage.key for stage in job.stages if world.agree(int(stage.key in found))}
         self._statuses: dict[str, str] = {}
-        self._held: tuple[Stage, Network] | None = None
+        self._held: tuple[Stage, Network | Joint] | None = None
         """The training stage whose model is in memory."""
 
     def run(self, stage: Stage) -> dict[str, Any]:
@@ -155,25 +157,36 @@ class _Runner:
             time.perf_counter() - start,
         )
 
-    def _network(self, stage: Stage, base: Live) -> Network:
+    def _network(self, stage: Stage, base: Live) -> Network | Joint:
         """The network that ``stage`` starts from: pretrained, or its parent's, from memory or from the store."""
         held, self._held = self._held, None
         in_memory = held is not None and held[0].key == stage.parent and held[1].encoder is base.encoder
         untrained = not stage.tasks[0].train  # the parent is an intermediate stage, with a head of its own
-        whole = (stage.kind == "evaluate" and not untrained) or self._carries_head(stage)
+        carried = "head" if stage.kind == "evaluate" and not untrained else self._carried_head(stage)
         if in_memory and held is not None:
             if stage.kind == "evaluate":
                 self._held = held
-            return held[1] if whole else Network(base.encoder, self._head(stage, base))
-        network = Network(base.encoder, self._head(stage, base))
+            return Network(base.encoder, held[1].get_submodule(carried)) if carried else self._fresh(stage, base)
+        network = self._fresh(stage, base)
         base.reset()
         if stage.parent is not None and not self._resumes(stage):
             path = self._store.weights(stage.parent) / "model.safetensors"
-            load_weights(network, path, self._world, head=whole)
+            load_weights(network, path, self._world, head=carried)
         return network
 
-    def _head(self, stage: Stage, base: Live) -> torch.nn.Module:
-        task = stage.tasks[0]
+    def _fresh(self, stage: Stage, base: Live) -> Network | Joint:
+        """The encoder with new heads: one, or those of a mixture."""
+        tasks = [stage.tasks[group[0]] for group in head_groups(stage.payload())]
+        # A head alone is the same for every task of its format; several differ.
+        names = [[task.name] if len(tasks) > 1 else [] for task in tasks]
+        seeds = [derive(stage.seed, "head", task.format, *name) for task, name in zip(tasks, names, strict=True)]
+        if stage.mixture and stage.mixture.mlm:
+            tasks.append(stage.mixture.mlm.task)
+            seeds.append(derive(stage.seed, "head", "text"))
+        heads = [self._head(task, seed, stage, base) for task, seed in zip(tasks, seeds, strict=True)]
+        return Network(base.encoder, heads[0]) if len(heads) == 1 else Joint(base.encoder, heads)
+
+    def _head(self, task: Task, seed: int, stage: Stage, base: Live) -> torch.nn.Module:
         dropout, std = head_settings(base.encoder)
         head = make_head(
             task.format,
@@ -182,24 +195,33 @@ class _Runner:
             dropout=dropout,
             pooling=stage.model.pooling,
             std=std,
-            seed=derive(stage.seed, "head", task.format),
+            seed=seed,
         )
         shard_head(head, self._world)
         return head
 
-    def _carries_head(self, stage: Stage) -> bool:
-        """Whether the parent's head goes on; raises ``UsageError`` when it should but does not fit."""
+    def _carried_head(self, stage: Stage) -> str:
+        """The parent's head that goes on, "" where none does; raises ``UsageError`` when one should but none fits.
+
+        Of a mixture's heads that fit, it is the target's own if the target is among the tasks, else the first.
+        """
         if stage.kind != "target" or stage.parent is None or stage.training.carry != "encoder+head":
-            return False
+            return ""
         parent = next((other.payload() for other in self._job.stages if other.key == stage.parent), None)
         if parent is None:
             manifest = self._store.manifest(stage.parent)
             assert manifest is not None
             parent = dict(manifest.spec)
-        before, after = (_shape(payload["tasks"][0]) for payload in (parent, stage.payload()))
-        if before != after:
-            raise UsageError(f"carry: encoder+head needs equal formats and labels, not {before} and {after}")
-        return True
+        after = stage.payload()["tasks"][0]
+        groups = [[parent["tasks"][number] for number in group] for group in head_groups(parent)]
+        fitting = [number for number, group in enumerate(groups) if head_shape(group[0]) == head_shape(after)]
+        if not fitting:
+            before = " or ".join(head_shape(group[0]) for group in groups)
+            raise UsageError(
+                f"carry: encoder+head needs equal formats and labels, not {before} and {head_shape(after)}"
+            )
+        own = [number for number in fitting if after["name"] in [task["name"] for task in groups[number]]]
+        return head_names(parent)[(own or fitting)[0]]
 
     def _resumes(self, stage: Stage) -> bool:
         return stage.kind != "evaluate" and newest(self._store.folder(stage.key) / "work", self._world.size) >= 0
@@ -208,15 +230,14 @@ class _Runner:
 
     def _train(self, ready: _Ready) -> Outcome:
         stage, start = ready.stage, time.perf_counter()
-        task = stage.tasks[0]
         with self._world.together():
-            train = ready.reader.part(stage.tasks, "train", stage.examples)
-            selection = ready.reader.part(stage.tasks, "selection", stage.score_examples)
+            found = material(stage, ready.network, ready.reader, ready.setting)
             work = self._store.work(stage.key)
         load = ready.load_seconds + time.perf_counter() - start
-        development = Development(ready.network, task, selection, ready.setting)
+        development = found.development
         checkpoints = Checkpoints(work, self._world, self._context.layout.checkpoint_seconds)
-        loop = Loop(ready.network, train.features, stage, ready.setting, checkpoints, development.score, self._on_step)
+        trained = (ready.network, found.parts, found.batches, stage)
+        loop = Loop(*trained, self._world, checkpoints, development.score, self._on_step)
         start = time.perf_counter()
         reason, diverged = "", False
         try:
@@ -228,8 +249,7 @@ class _Runner:
             "dev": state.history,
             "score": None if diverged or not self._world.first else development.points,
             "params": ready.params,
-            "train_examples": train.count,
-            "dropped": {**train.dropped, **_cut(train.features)},
+            **found.facts,
             "steps": loop.steps,
             "tokens": state.tokens,
         }
@@ -241,7 +261,8 @@ class _Runner:
         weights = self._save(ready) if stage.key in self._job.keep else None
         if not self._world.first:
             return Outcome("ok", metrics=metrics)
-        reason = development.verdict()
+        reason, flaws = development.verdict(), development.flaws()
+        metrics |= {"degenerate": flaws} if flaws else {}
         return Outcome("degenerate" if reason else "ok", reason, metrics, development.results(), weights, timings)
 
     def _save(self, ready: _Ready) -> Path:
@@ -255,18 +276,9 @@ class _Runner:
         with self._world.together():
             rows = ready.reader.languages(task, stage.score_examples, stage.languages)
         load, start = ready.load_seconds + time.perf_counter() - start, time.perf_counter()
-        tested = score_languages(ready.network, task, rows, ready.setting)
+        (network,) = ready.network.parts
+        tested = score_languages(network, task, rows, ready.setting)
         seconds = time.perf_counter() - start
         timings = {"load": load, "train": 0.0, "score": seconds, "tokens_per_second": tested.tokens / seconds}
         metrics = {"test": tested.metrics, "params": ready.params}
         return Outcome("ok", "", metrics, tested.results, timings=timings)
-
-
-def _cut(features: Features) -> dict[str, int]:
-    """What the features leave out of the texts."""
-    return {"truncated": features.truncated} | ({"unread": features.unread} if features.unread else {})
-
-
-def _shape(task: dict[str, Any]) -> str:
-    """What a head's shape depends on, in words."""
-    return " ".join([task["format"], *task["labels"]])
