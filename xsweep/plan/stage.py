@@ -52,9 +52,16 @@ class Stage:
     parent: str | None = None
     languages: tuple[str, ...] = ()
     score_examples: int | None = None
+    shuffled: bool = False
+    """Its training labels are shuffled: a control."""
+    matches: str | None = None
+    """Key of the intermediate stage whose steps this longer target stage makes up for: a control. Part of the key, so
+    that a control is a run of its own even where it comes to as many epochs as another."""
 
     def payload(self) -> dict[str, Any]:
         """What the key is made of; names of models and arms are for people and stay out."""
+        # Left out where they say nothing, so that keys from before there were controls stay as they were.
+        controls = {"shuffled": self.shuffled, "matches": self.matches}
         return {
             "version": TRAINING_VERSION,
             "kind": self.kind,
@@ -68,6 +75,7 @@ class Stage:
             "parent": self.parent,
             "languages": list(self.languages),
             "score_examples": self.score_examples,
+            **{name: value for name, value in controls.items() if value},
         }
 
     @cached_property

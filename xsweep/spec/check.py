@@ -81,9 +81,9 @@ def arms(node: Node, parts: list[Part[Arm]], found: Findings) -> None:
     for arm, place in parts:
         if place.fields:
             name(arm.name, place, found)
-        if arm.name == "none" and (arm.tasks or arm.examples):
+        if arm.name == "none" and (arm.tasks or arm.examples or arm.control):
             found.add(place, "`none` is the baseline: nothing comes between the pretrained model and the target")
-        if arm.name != "none" and not arm.tasks:
+        if arm.name != "none" and not arm.tasks and arm.control != "compute-matched":
             found.add(place, "must not be empty", "tasks")
         _pooled(arm, place, found)
     if not any("none" in (item.value, item.at("name").value) for item in node.items):
@@ -92,7 +92,7 @@ def arms(node: Node, parts: list[Part[Arm]], found: Findings) -> None:
 
 def _content(arm: Arm) -> Hashable:
     tasks = (json.dumps(task.model_dump(mode="json", exclude={"name"}), sort_keys=True) for task in arm.tasks)
-    return frozenset(tasks), arm.examples
+    return frozenset(tasks), arm.examples, arm.control
 
 
 def _pooled(arm: Arm, node: Node, found: Findings) -> None:

@@ -19,10 +19,11 @@ from xsweep.spec.sweep import Layout
 from xsweep.store.store import Store
 from xsweep.tasks.features import Features
 from xsweep.tasks.formats import FORMATS
+from xsweep.tasks.shuffled import shuffled
 from xsweep.tasks.source import Sources
 from xsweep.train.batches import price
 from xsweep.train.checkpoint import Checkpoints, newest
-from xsweep.train.data import Reader
+from xsweep.train.data import SHUFFLE_SEED, Reader
 from xsweep.train.failpoint import at_start
 from xsweep.train.live import Live, live
 from xsweep.train.loop import DivergenceError, Loop, Progress
@@ -211,12 +212,13 @@ class _Runner:
         task = stage.tasks[0]
         with self._world.together():
             train = ready.reader.part(stage.tasks, "train", stage.examples)
+            features = shuffled(train.features, task.format, SHUFFLE_SEED) if stage.shuffled else train.features
             selection = ready.reader.part(stage.tasks, "selection", stage.score_examples)
             work = self._store.work(stage.key)
         load = ready.load_seconds + time.perf_counter() - start
         development = Development(ready.network, task, selection, ready.setting)
         checkpoints = Checkpoints(work, self._world, self._context.layout.checkpoint_seconds)
-        loop = Loop(ready.network, train.features, stage, ready.setting, checkpoints, development.score, self._on_step)
+        loop = Loop(ready.network, features, stage, ready.setting, checkpoints, development.score, self._on_step)
         start = time.perf_counter()
         reason, diverged = "", False
         try:
