@@ -51,10 +51,15 @@ def finish(at: Resolver, job: Job, status: Any = "ok") -> list[str]:
         metrics: dict[str, Any] = {"test": {code: {"accuracy": 50.0, "n": 10} for code in stage.languages}}
         if stage.hyper:
             metrics = {"steps": STEPS[stage.kind] * stage.hyper.epochs, "score": 60.0}
-        lost = {"reason": "it was lost"} if status != "ok" else {}
-        spec = stage.payload()
+        reason, spec = "" if status == "ok" else "it was lost", stage.payload()
         manifest = Manifest(
-            key=stage.key, kind=stage.kind, status=status, parent=stage.parent, spec=spec, metrics=metrics, **lost
+            key=stage.key,
+            kind=stage.kind,
+            status=status,
+            reason=reason,
+            spec=spec,
+            parent=stage.parent,
+            metrics=metrics,
         )
         path = at.store.work(stage.key) / "model.safetensors"
         path.write_bytes(b"weights")

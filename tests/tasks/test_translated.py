@@ -101,16 +101,16 @@ def test_a_copy_in_parts_meets_its_original_in_parts(mirror: Mirror) -> None:
 
 
 def test_answers_and_choices(mirror: Mirror) -> None:
-    spans = {"question": ["q"] * 3, "context": ["ab c"] * 3, "answers": [answers("c", 3)] * 3}
-    other = {"question": ["F"] * 3, "context": ["x yz"] * 3, "answers": [answers("x", 0)] * 3}
+    spans: dict[str, Any] = {"question": ["q"] * 3, "context": ["ab c"] * 3, "answers": [answers("c", 3)] * 3}
+    other: dict[str, Any] = {"question": ["F"] * 3, "context": ["x yz"] * 3, "answers": [answers("x", 0)] * 3}
     mirror.write(spans)
     mirror.write(other, at=AT)
     assert len(load_split(span_task(copy_of()), "train", mirror.sources).examples) == 3
-    nothing = {"text": [], "answer_start": []}
+    nothing: dict[str, Any] = {"text": [], "answer_start": []}
     mirror.write({**other, "answers": [answers("x", 0), nothing, nothing]}, at=AT)
     with pytest.raises(DataError, match="row 1: has no answer, its original an answer"):
         load_split(span_task(copy_of(), scoring="squad_v2"), "train", mirror.sources)
-    choices = {"context": ["c"] * 2, "choices": [["a", "b"]] * 2, "label": [0, 1]}
+    choices: dict[str, Any] = {"context": ["c"] * 2, "choices": [["a", "b"]] * 2, "label": [0, 1]}
     mirror.write(choices, names=())
     mirror.write({**choices, "label": [0, 0]}, names=(), at=AT)
     with pytest.raises(DataError, match="row 1: has choice 1 of 2 as the right one, its original choice 2 of 2"):

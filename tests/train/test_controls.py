@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from xsweep.tasks.examples import load_split
 from xsweep.tasks.task import Task
 from xsweep.train.data import SUBSET_SEED, Reader
 from xsweep.train.live import live
+from xsweep.train.loop import Loop
 from xsweep.train.world import World
 
 
@@ -83,14 +85,12 @@ def test_other_formats_learn_nothing_from_shuffled_labels(place: Place, name: st
 
 def test_labels_are_shuffled_the_same_for_every_seed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
-    import xsweep.train.stage as module
 
-    class Spy(module.Loop):
-        def __init__(self, network: Any, features: Any, *rest: Any) -> None:
-            seen.append(features.targets)
-            super().__init__(network, features, *rest)
+    def spied(network: Any, features: Any, *rest: Any) -> Loop:
+        seen.append(features.targets)
+        return Loop(network, features, *rest)
 
-    monkeypatch.setattr(module, "Loop", Spy)
+    monkeypatch.setattr("xsweep.train.stage.Loop", spied)
     task, model = place.task("others"), place.model()
     for seed in (1, 2):
         run(place.context(), place.stage(task, model, seed=seed, hyper=Hyper(1e-3, 1), shuffled=True))
@@ -122,8 +122,8 @@ def test_subsets_are_nested_and_questions_count_not_windows(place: Place) -> Non
             part = reading.part((task,), "train", count)
             assert part.count == count == len(set(part.features.example.tolist()))
             rows.append([example.uid for example in part.examples])
-        assert all(set(few) < set(many) for few, many in zip(rows, rows[1:], strict=False))
-        assert all(few == [uid for uid in many if uid in few] for few, many in zip(rows, rows[1:], strict=False))
+        assert all(set(few) < set(many) for few, many in pairwise(rows))
+        assert all(few == [uid for uid in many if uid in few] for few, many in pairwise(rows))
     assert len(reading.part((spans,), "train", 50).features) > 50, "a question may have several windows"
     assert SUBSET_SEED == 0, "no subset depends on the stage's seed"
 

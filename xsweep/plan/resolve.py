@@ -141,7 +141,8 @@ class Resolver:
     def _lengthened(self, cell: Cell, lr: float, of: str) -> Stage | None:
         """The target stage without an intermediate, lengthened to the steps of both stages of the arm ``of``.
 
-        To the nearest whole epoch (of two as near the longer), and to one at least; None while those stages have not ended with a model.
+        To the nearest whole epoch (of two as near the longer), and to one at least; None while those stages have not
+        ended with a model.
         """
         before, after = self.intermediate(cell.model, of, cell.seed), self.target(replace(cell, arm=of))
         if before is None or after is None or after.hyper is None:

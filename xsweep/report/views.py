@@ -310,8 +310,7 @@ def declared(sweep: Sweep) -> list[str]:
         said.append(f"frozen in every stage: {sweep.train.freeze}")
     said += [f"{arm.name} trains on {arm.examples:,} rows" for arm in sweep.arms if arm.examples]
     said += [f"{arm.name} trains on shuffled labels" for arm in sweep.arms if arm.control == "shuffled-labels"]
-    said += [f"{a.name} has no intermediate, but targets trained as long as both stages of {a.of}"
-             for a in sweep.arms if a.of]  # fmt: skip
+    said += [f"{arm.name} trains each target as long as both stages of {arm.of}" for arm in sweep.arms if arm.of]
     said += [f"{target.name} trains on {target.examples:,} English rows" for target in sweep.targets if target.examples]
     said += [f"{t.name} is scored on {t.score_examples:,} rows per language" for t in sweep.targets if t.score_examples]
     return [text.replace(",", "\N{NARROW NO-BREAK SPACE}") for text in said]
