@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 from xsweep.models.model import Model
-from xsweep.plan.records import Record
+from xsweep.plan.records import Record, family
 from xsweep.plan.stage import Hyper
 from xsweep.spec.sweep import Arm, IntRange, LogUniform, Search, Space, Sweep, Target
 from xsweep.store.keys import content_key
@@ -45,6 +45,25 @@ def sweep(models: Sequence[Model] = (SMALL, LARGE), seeds: Sequence[int] = (1, 2
         "search": Search(intermediate=space, target=space),
     }  # fmt: skip
     return Sweep(**declared | changes)
+
+
+CONTROLS = {"snli-shuffled": 0.25, "longer": 0.5}
+"""Gain of each control, in every language and with every seed."""
+
+
+def controlled(**changes: Any) -> Sweep:
+    """The sweep with an arm that learns from shuffled labels, and a baseline as long as an arm."""
+    plain = sweep(**changes)
+    shuffled = Arm(name="snli-shuffled", tasks=(task("snli"),), control="shuffled-labels", family="control")
+    longer = Arm(name="longer", control="compute-matched", of="snli", family="control")
+    return plain.model_copy(update={"arms": (*plain.arms, shuffled, longer)})
+
+
+def controlled_score(model: str, arm: str, target: str, seed: int, language: str) -> float:
+    """The same scores; a control's are the baseline's and its gain."""
+    if arm in CONTROLS:
+        return score(model, "none", target, seed, language) + CONTROLS[arm]
+    return score(model, arm, target, seed, language)
 
 
 def score(model: str, arm: str, target: str, seed: int, language: str) -> float:
@@ -94,7 +113,7 @@ def records(
             role=role,
             model=model,
             arm=cell[1],
-            family=FAMILIES[cell[1]],
+            family=family(arm),
             target=cell[2],
             seed=cell[3],
             hyper=Hyper(3e-5, 2),
@@ -111,7 +130,7 @@ def records(
     dev: dict[str, Any] = {"dev": epochs, "score": 61.0}
     for model, arm in product(of.models, of.arms):
         for target in (None, *(target.name for target in of.targets)):
-            for trial in range(2) if target or arm.tasks else ():
+            for trial in range(2) if arm.tasks or (target and arm.name == "none") else ():
                 kind = "target" if target else "intermediate"
                 add(kind, "search", (model.name, arm.name, target, 0), None, trial, **dev)
         for seed in of.seeds:

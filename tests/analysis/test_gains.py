@@ -171,3 +171,15 @@ def test_what_both_arms_share_cancels(noise: dict[tuple[int, str], float], shift
 
     gains = gains_of(made_up.sweep(models=[made_up.SMALL]), scores=scores)
     assert np.allclose(gains["gain"].to_numpy(), shift)
+
+
+def test_controls_are_paired_like_any_arm_and_averaged_with_none() -> None:
+    of = made_up.controlled()
+    records = made_up.records(of, scores=made_up.controlled_score)
+    gains = paired_gains(scores_from_records(records), Design.of(of, records))
+    for arm, gain in made_up.CONTROLS.items():
+        assert set(gains.filter(arm=arm)["gain"]) == {gain}
+        assert set(gains.filter(arm=arm)["family"]) == {"control"}
+    plain = made_up.records(made_up.sweep())
+    without = paired_gains(scores_from_records(plain), Design.of(made_up.sweep(), plain))
+    assert family_gains(gains).equals(family_gains(without))

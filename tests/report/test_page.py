@@ -225,6 +225,36 @@ def test_text_stands_out_in_light_and_dark() -> None:
         assert contrast(colours["ink"], colours["warn"]) >= 4.5
 
 
+def test_control_arms_are_shown_and_are_in_no_family(tmp_path: Path) -> None:
+    blind = [("small", "snli-shuffled", None, 0), ("large", "snli-shuffled", None, 0)]
+    statuses: dict[Any, Any] = {("intermediate", cell): "degenerate" for cell in blind}
+    found, path = report(tmp_path, made_up.controlled(), statuses=statuses, scores=made_up.controlled_score)
+    families = "+1.5 points for NLI (95 % interval +0.9 to +2.1, 3 seeds) and +0.5 points for QA (95 % interval"
+    assert f"in languages other than English by {families}" in found.text
+    assert (
+        "Controls, which are in no family: +0.2 points for snli-shuffled (95 % interval +0.2 to +0.2, 3 seeds) and "
+        "+0.5 points for longer (95 % interval +0.5 to +0.5, 3 seeds)." in found.text
+    )
+    assert "Degenerate runs are marked" not in found.text
+    row = next(row for row in found.cells if row[0].startswith("longercontrol"))
+    assert row[1].startswith("+0.5")
+    assert any("2 degenerate, as this control should be" in cell for row in found.cells for cell in row)
+    assert "snli-shuffled trains on shuffled labels" in found.text
+    assert "longer trains each target as long as both stages of snli" in found.text
+    assert "72 of 72 cells scored" in found.text
+    tables = {name: pl.read_csv(path.parent / "tables" / f"{name}.csv") for name in ("family_gains", "gains")}
+    assert set(tables["family_gains"]["family"]) == {"nli", "qa"}
+    assert set(tables["gains"].filter(family="control")["arm"]) == {"snli-shuffled", "longer"}
+    assert "control" not in (path.parent / "figures" / "gain_vs_params.csv").read_text()
+
+
+def test_a_sweep_of_controls_alone_has_a_page(tmp_path: Path) -> None:
+    whole = made_up.controlled()
+    arms = tuple(arm for arm in whole.arms if arm.name in ("none", "snli-shuffled"))
+    found, _ = report(tmp_path, whole.model_copy(update={"arms": arms}), scores=made_up.controlled_score)
+    assert "There are controls alone, so there is no estimate." in found.text
+
+
 def test_controls_of_the_artificial_world_stand_beside_the_models(tmp_path: Path) -> None:
     plain, _ = report(tmp_path / "plain")
     assert "Without knowing a word" not in plain.text

@@ -345,3 +345,25 @@ def test_a_good_file_damaged_anywhere(tmp_path: Path, at: int, damage: bytes) ->
     good = "".join(GOOD.values()).encode()
     at %= len(good)
     loads_or_says_why(tmp_path / "s.yaml", good[:at] + damage + good[at + 1 :])
+
+
+def test_controls(tmp_path: Path) -> None:
+    arms = (
+        "arms:\n  - none\n  - snli\n  - {name: blind, tasks: [snli, mnli], control: shuffled-labels, examples: 10}\n"
+        "  - {name: mnli, control: compute-matched, of: snli}\n"
+    )
+    _, _, blind, longer = load(tmp_path, arms=arms).arms
+    pooled = (CATALOG["snli"], CATALOG["mnli"])
+    assert blind == Arm(name="blind", tasks=pooled, control="shuffled-labels", family="control", examples=10)
+    assert longer == Arm(name="mnli", control="compute-matched", of="snli", family="control"), "its name is no task"
+    assert (blind.trained, longer.trained) == (True, False)
+
+
+def test_a_translated_copy_is_left_out_by_the_folds_of_its_original(tmp_path: Path) -> None:
+    original = "{dataset: alisawuffles/WANLI, split: train, columns: {label: gold}, folds: [1, 2, 3, 4, 5, 6, 7, 8, 9]}"
+    train = f"{{dataset: org/wanli_de, split: train, translation_of: {original}}}"
+    tasks = f"tasks: [{{name: wanli_de, like: wanli, train: {train}}}]\n"
+    (_, arm) = load(tmp_path, tasks=tasks, arms="arms: [none, wanli_de]\n").arms
+    (data,) = arm.tasks[0].train
+    assert data.translation_of == CATALOG["wanli"].train[0]
+    assert arm.tasks[0].selection == CATALOG["wanli"].selection

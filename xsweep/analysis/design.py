@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from xsweep.models.model import Model
-from xsweep.plan.cells import BASELINE
+from xsweep.plan.cells import BASELINE, paired
 from xsweep.plan.records import Record
 from xsweep.spec.sweep import Sweep
 
@@ -26,6 +26,8 @@ class Design:
     """Reporting seeds."""
     same_data: frozenset[tuple[str, str]] = frozenset()
     """(arm, target) pairs that train on a common data set."""
+    left_out: frozenset[tuple[str, str]] = frozenset()
+    """(arm, target) pairs that are no cells: a target that is not trained cannot be lengthened."""
 
     @classmethod
     def of(cls, sweep: Sweep, records: Sequence[Record]) -> Design:
@@ -37,4 +39,5 @@ class Design:
             targets={target.name: target.languages for target in sweep.targets},
             seeds=sweep.seeds,
             same_data=frozenset((r.arm, r.target) for r in records if r.same_data and r.target),
+            left_out=frozenset((a.name, t.name) for a in sweep.arms for t in sweep.targets if not paired(a, t)),
         )

@@ -11,6 +11,7 @@ import polars as pl
 from scipy import stats
 
 from xsweep.analysis.design import BASELINE, Design
+from xsweep.spec.sweep import CONTROL
 
 ENGLISH = "en"
 ALL = "all"
@@ -54,13 +55,13 @@ def paired_gains(scores: pl.DataFrame, design: Design) -> pl.DataFrame:
 
 
 def family_gains(gains: pl.DataFrame) -> pl.DataFrame:
-    """Mean gain of each arm family per seed, from ``paired_gains``.
+    """Mean gain of each arm family per seed, from ``paired_gains``; controls are no family to average over.
 
     Returns model, ladder, params, family, scope (``headline`` or ``with same-data``), target, languages, seed, gain,
     arms (how many are averaged), same_data, degenerate, reason. For ``all``, an arm is first averaged over the
     targets that its scope leaves it. A family with no cell in a scope has no row there.
     """
-    cells = gains.filter(pl.col("target") != ALL)
+    cells = gains.filter(pl.col("target") != ALL, pl.col("family") != CONTROL)
     order = [*_MODEL, "family", "scope", "target", "languages", "seed"]
     frames = []
     for scope, kept in ((HEADLINE, cells.filter(~pl.col("same_data"))), (WITH_SAME_DATA, cells)):
@@ -119,6 +120,7 @@ def _grid(design: Design) -> pl.DataFrame:
         for arm, family in design.arms.items()
         if arm != BASELINE
         for target, languages in design.targets.items()
+        if (arm, target) not in design.left_out
         for group in sorted({"english" if code == ENGLISH else "others" for code in languages})
         for seed in design.seeds
     ]

@@ -62,45 +62,54 @@ BUDGET_TIMES = pl.Schema(
 def holes(records: Sequence[Record], sweep: Sweep) -> pl.DataFrame:
     """HOLES of the sweep, in the order of its cells."""
     languages = {target.name: target.languages for target in sweep.targets}
+    matched = {arm.name: arm.of for arm in sweep.arms if arm.of}
     reported = [record for record in records if record.role == "report"]
     by_cell = {(str(r.kind), r.model.name, r.arm, r.target, r.seed): r for r in reported}
     pretrained = {record.model.name: record for record in reported if record.kind == "pretrain"}
     rows = []
     for cell in (record for record in reported if record.kind == "evaluate"):
         behind = [("intermediate", None), ("target", cell.target)]
-        before = [by_cell.get((kind, cell.model.name, cell.arm, target, cell.seed)) for kind, target in behind]
-        found = _unscored(cell, languages[cell.target or ""], "target" if before[1] else "intermediate")
+        arms = [cell.arm, *([matched[cell.arm]] if cell.arm in matched else [])]
+        before = [by_cell.get((kind, cell.model.name, a, target, cell.seed)) for a in arms for kind, target in behind]
+        stage = "target" if before[1] else "intermediate"
+        found = _unscored(cell, languages[cell.target or ""], stage, matched.get(cell.arm))
         if found:
             before.insert(0, pretrained.get(cell.model.name))
-            broken = (_broken(record) for record in before if record)
+            broken = (_broken(record, cell.arm) for record in before if record)
             where = next((row for row in broken if row), found)
             rows.append((cell.model.name, cell.arm, cell.target, cell.seed, *where))
     return pl.DataFrame(rows, schema=HOLES, orient="row")
 
 
-def _broken(record: Record) -> tuple[str, str, str] | None:
-    """Stage, status, reason of a stage that ended without weights that can be scored."""
+def _broken(record: Record, arm: str) -> tuple[str, str, str] | None:
+    """Stage, status, reason of a stage that ended without weights that can be scored; of another arm, which one."""
     manifest = record.manifest
     if manifest is None or manifest.status in COUNTS:
         return None
-    return record.kind, manifest.status, manifest.reason
+    reason = manifest.reason if record.arm in (arm, BASELINE) else f"{record.arm}: {manifest.reason}"
+    return record.kind, manifest.status, reason
 
 
-def _unscored(cell: Record, languages: Sequence[str], scores: str) -> tuple[str, str, str] | None:
-    """The same for an evaluation of a stage of kind ``scores``; None when it has a score in each of ``languages``."""
+def _unscored(cell: Record, languages: Sequence[str], scores: str, of: str | None) -> tuple[str, str, str] | None:
+    """The same for an evaluation of a stage of kind ``scores``; None when it has a score in each of ``languages``.
+
+    ``of`` is the arm whose steps that stage waits for, if any.
+    """
     if cell.key is None:
-        return scores, "not run", "a search that it depends on has no decision"
+        what = "a search that it depends on has no decision"
+        return scores, "not run", what if of is None else f"{what}, or {of}, whose steps it has, has not ended"
     if cell.manifest is None:
         return cell.kind, "not run", ""
     test = cell.manifest.metrics.get("test", {})
     missing = [code for code in languages if not finite(test.get(code, {}).get(cell.metric))]
     if cell.manifest.status in COUNTS and missing:
         return cell.kind, "no score", f"no {cell.metric} in {', '.join(missing)}"
-    return _broken(cell)
+    return _broken(cell, cell.arm)
 
 
 def budgets(records: Sequence[Record], sweep: Sweep) -> pl.DataFrame:
     """BUDGETS of the sweep, in the order of its searches."""
+    matched = {arm.name for arm in sweep.arms if arm.of}
     trained = [record for record in records if record.kind in ("intermediate", "target")]
     groups: dict[tuple[str, str, str, str | None], list[Record]] = {}
     for record in trained:
@@ -114,7 +123,7 @@ def budgets(records: Sequence[Record], sweep: Sweep) -> pl.DataFrame:
         dev = [float(m.metrics["score"]) for m in trials if m.status in COUNTS and finite(m.metrics.get("score"))]
         hyper = next((r.hyper for r in runs if r.hyper), None)
         space = sweep.search.target if kind == "target" else sweep.search.intermediate
-        own = kind == "intermediate" or arm == BASELINE or sweep.search.target_per == "arm"
+        own = kind == "intermediate" or arm == BASELINE or (arm not in matched and sweep.search.target_per == "arm")
         counts = [status[name] for name in ("ok", "degenerate", "pruned", "diverged", "failed")]
         chosen = (hyper.lr, hyper.epochs) if hyper else (None, None)
         done = sum(r.manifest is not None and r.manifest.status in COUNTS for r in runs)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from xsweep.plan.cells import BASELINE
 from xsweep.plan.resolve import Resolver
 
 Unit: TypeAlias = tuple[str, str]
@@ -90,7 +89,7 @@ def to_do(resolver: Resolver, trials_done: Mapping[str, int]) -> Counter[Unit]:
         study = resolver.study(cell)
         if study is None or resolver.store.decision(study.address) is None:
             todo[SEARCHING, cell.model] += plan.space(cell).trials - trials_done.get(study.address if study else "", 0)
-    for model, arm, seed in dict.fromkeys((c.model, c.arm, c.seed) for c in plan.cells if c.arm != BASELINE):
+    for model, arm, seed in dict.fromkeys((c.model, c.arm, c.seed) for c in plan.cells if plan.arm(c.arm).trained):
         stage = resolver.intermediate(model, arm, seed)
         if stage is None or resolver.store.manifest(stage.key) is None:
             todo[REPORTING, model] += 1

@@ -22,7 +22,7 @@ from xsweep.engine.signals import Stop, interruptible
 from xsweep.engine.space import check_space
 from xsweep.engine.studies import Suggestions, decide
 from xsweep.errors import CtrlC, Interrupted, StoreFull
-from xsweep.plan.cells import BASELINE, Cell, Plan
+from xsweep.plan.cells import Cell, Plan
 from xsweep.plan.prints import Prints
 from xsweep.plan.resolve import Resolver
 from xsweep.plan.stage import Hyper, Job, Stage
@@ -162,7 +162,8 @@ class _Launch:
         """Evict weights that the sweep does not keep."""
         if self.plan.sweep.keep == "none" and not any(True for _ in self.resolver.ready()):
             for cell in self.plan.cells:
-                if cell.arm != BASELINE and (stage := self.resolver.intermediate(cell.model, cell.arm, cell.seed)):
+                trained = self.plan.arm(cell.arm).trained
+                if trained and (stage := self.resolver.intermediate(cell.model, cell.arm, cell.seed)):
                     self.store.evict(stage.key)
 
     def _trials_done(self) -> dict[str, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 
 from xsweep.errors import StoreFull
-from xsweep.plan.cells import BASELINE
 from xsweep.plan.resolve import Resolver
 
 _BESIDE = 64 << 20
@@ -32,7 +31,7 @@ def weights_to_write(resolver: Resolver) -> int:
     stages = [job.stages[-1] for _, job in resolver.pretraining()]
     params = [resolver.model(stage.model.name).params or 0 for stage in stages]
     searches = {(cell.model, cell.arm, cell.seed) for level in plan.levels for cell in level if cell.target is None}
-    reported = {(cell.model, cell.arm, cell.seed) for cell in plan.cells if cell.arm != BASELINE}
+    reported = {(cell.model, cell.arm, cell.seed) for cell in plan.cells if plan.arm(cell.arm).trained}
     for model, arm, seed in searches | reported:
         stage = resolver.intermediate(model, arm, seed)
         if stage is None or not store.has_weights(stage.key):

@@ -60,8 +60,11 @@ class Plan:
         return Cell(model, arm, None, self.sweep.search.seed, "search")
 
     def target_search(self, model: str, arm: str, target: str) -> Cell:
-        """The search that decides the target stage of (model, arm, target): the baseline's where declared so."""
-        shared = self.sweep.search.target_per == "baseline"
+        """The search that decides the target stage of (model, arm, target).
+
+        It is the baseline's where declared so, and for an arm without an intermediate stage.
+        """
+        shared = self.sweep.search.target_per == "baseline" or not self.arm(arm).trained
         return Cell(model, BASELINE if shared else arm, target, self.sweep.search.seed, "search")
 
 
@@ -70,12 +73,17 @@ def build_plan(sweep: Sweep) -> Plan:
     plan = Plan(sweep, (), ())
     models = [model.name for model in sweep.models]
     arms = [arm.name for arm in sweep.arms]
-    targets = [target.name for target in sweep.targets]
     trained = [target.name for target in sweep.targets if target.trained]
-    first = [plan.intermediate_search(m, a) for m in models for a in arms if a != BASELINE]
+    first = [plan.intermediate_search(m, a) for m in models for a in arms if plan.arm(a).trained]
     searches = dict.fromkeys(plan.target_search(m, a, t) for m in models for a in arms for t in trained)
     first += [cell for cell in searches if cell.arm == BASELINE]
     second = [cell for cell in searches if cell.arm != BASELINE]
     levels = tuple(tuple(level) for level in (first, second) if level)
-    cells = tuple(Cell(m, a, t, s, "report") for m in models for a in arms for t in targets for s in sweep.seeds)
+    pairs = [(arm.name, target.name) for arm in sweep.arms for target in sweep.targets if paired(arm, target)]
+    cells = tuple(Cell(m, a, t, s, "report") for m in models for a, t in pairs for s in sweep.seeds)
     return Plan(sweep, levels, cells)
+
+
+def paired(arm: Arm, target: Target) -> bool:
+    """Whether an arm is tried on a target: a stage can only be lengthened where there is one."""
+    return arm.of is None or target.trained

@@ -51,7 +51,7 @@ def estimate(plan: Plan, counted: Mapping[str, Mapping[str, int]] = MappingProxy
     searches = [cell for level in plan.levels for cell in level]
     first = [cell for cell in searches if cell.target is None]
     second = [cell for cell in searches if cell.target]
-    arms = [(c.model, c.arm, c.seed) for c in plan.cells if c.arm != BASELINE]
+    arms = [(c.model, c.arm, c.seed) for c in plan.cells if plan.arm(c.arm).trained]
     shared = [Cell(model, arm, None, seed, "report") for model, arm, seed in dict.fromkeys(arms)]
     trials = sweep.search.intermediate.trials, sweep.search.target.trials
     trained = [cell for cell in plan.cells if plan.target(cell.target or "").trained]
@@ -115,10 +115,32 @@ def _flops(plan: Plan, cell: Cell) -> float | None:
     """Training FLOPs of one stage of the cell at the most epochs its search allows."""
     model = next(m for m in plan.sweep.models if m.name == cell.model)
     source = plan.target(cell.target) if cell.target else plan.arm(cell.arm)
-    tokens = _tokens(source)
-    if tokens is None or model.params is None or model.embedding_params is None:
+    tokens, epochs = _tokens(source), _epochs(plan, cell)
+    if tokens is None or epochs is None or model.params is None or model.embedding_params is None:
         return None
-    return 6.0 * (model.params - model.embedding_params) * tokens * plan.space(cell).epochs.high
+    return 6.0 * (model.params - model.embedding_params) * tokens * epochs
+
+
+def _epochs(plan: Plan, cell: Cell) -> int | None:
+    """Epochs of one stage of the cell, at most; of a lengthened target stage, with those of the other's intermediate.
+
+    Rows stand for steps there, which are counted in windows where there are any.
+    """
+    high, of = plan.space(cell).epochs.high, plan.arm(cell.arm).of
+    if of is None or cell.target is None:
+        return high
+    before, after = _rows(plan.arm(of)), _rows(plan.target(cell.target))
+    if before is None or after is None:
+        return None
+    return high + math.ceil(plan.sweep.search.intermediate.epochs.high * before / after)
+
+
+def _rows(source: Arm | Target) -> int | None:
+    """Rows of one epoch, at most, as declared or published."""
+    tasks = (source.task,) if isinstance(source, Target) else source.tasks
+    rows = [task.rows for task in tasks if task.rows is not None]
+    known = [source.examples] if source.examples is not None else []
+    return min([*known, *([sum(rows)] if len(rows) == len(tasks) else [])], default=None)
 
 
 def _tokens(source: Arm | Target) -> float | None:

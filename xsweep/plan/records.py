@@ -9,7 +9,7 @@ from xsweep.models.model import Model
 from xsweep.plan.cells import BASELINE, Cell, Role
 from xsweep.plan.resolve import Resolver
 from xsweep.plan.stage import Hyper, Kind, Stage
-from xsweep.spec.sweep import Arm
+from xsweep.spec.sweep import CONTROL, Arm
 from xsweep.store.manifests import Manifest
 from xsweep.tasks.catalog import sources_of
 
@@ -49,7 +49,7 @@ def collect(resolver: Resolver) -> list[Record]:
     plan = resolver.plan
     records = [record for model in plan.sweep.models for record in _pretrained(resolver, model.name)]
     records += [record for level in plan.levels for cell in level for record in _trials(resolver, cell)]
-    for model, arm, seed in dict.fromkeys((c.model, c.arm, c.seed) for c in plan.cells if c.arm != BASELINE):
+    for model, arm, seed in dict.fromkeys((c.model, c.arm, c.seed) for c in plan.cells if plan.arm(c.arm).trained):
         stage = resolver.intermediate(model, arm, seed)
         records.append(_record(resolver, Cell(model, arm, None, seed, "report"), "intermediate", stage))
     for cell in plan.cells:
@@ -61,6 +61,8 @@ def collect(resolver: Resolver) -> list[Record]:
 
 def family(arm: Arm) -> str:
     """The arm's family: declared, or that of its tasks where they agree; ``none`` for the baseline."""
+    if arm.control:
+        return CONTROL
     families = {task.family for task in arm.reads}
     return arm.family or (families.pop() if len(families) == 1 else "mixture" if families else BASELINE)
 

@@ -7,6 +7,7 @@ Everything here is read from the store afresh: nothing is remembered that a cras
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from xsweep.models.model import Model
 from xsweep.plan.cells import BASELINE, Cell, Plan
@@ -127,11 +128,37 @@ class Resolver:
         if not self.plan.target(cell.target).trained:
             return None
         hyper = self.decided(self.plan.target_search(cell.model, cell.arm, cell.target))
-        baseline = cell.arm == BASELINE
-        parent = self.pretrained(cell.model) if baseline else self.intermediate(cell.model, cell.arm, cell.seed)
-        if hyper is None or (parent is None and not baseline):
+        arm = self.plan.arm(cell.arm)
+        if hyper is None:
+            return None
+        if arm.of is not None:
+            return self._lengthened(cell, hyper.lr, arm.of)
+        parent = self.intermediate(cell.model, cell.arm, cell.seed) if arm.trained else self.pretrained(cell.model)
+        if parent is None and arm.trained:
             return None
         return self._training_stage(cell, hyper, cell.seed, _key(parent))
+
+    def _lengthened(self, cell: Cell, lr: float, of: str) -> Stage | None:
+        """The target stage without an intermediate, lengthened to the steps of both stages of the arm ``of``.
+
+        To the nearest whole epoch (of two as near the longer), and to one at least; None while those stages have not
+        ended with a model.
+        """
+        before, after = self.intermediate(cell.model, of, cell.seed), self.target(replace(cell, arm=of))
+        if before is None or after is None or after.hyper is None:
+            return None
+        first, second = self._steps(before), self._steps(after)
+        if first is None or second is None:
+            return None
+        an_epoch = second // after.hyper.epochs
+        epochs = max(1, (2 * (first + second) + an_epoch) // (2 * an_epoch))
+        parent = _key(self.pretrained(cell.model))
+        return self._training_stage(cell, Hyper(lr, epochs), cell.seed, parent, matches=before.key)
+
+    def _steps(self, stage: Stage) -> int | None:
+        """Optimiser steps of a stage that ended with a model."""
+        manifest = self.store.manifest(stage.key)
+        return manifest.metrics["steps"] if manifest and manifest.status in ("ok", "degenerate") else None
 
     def evaluate(self, cell: Cell) -> Stage | None:
         """The scoring stage of a reporting cell; None while the stage that it scores is undecided.
@@ -184,7 +211,7 @@ class Resolver:
         waiting: set[str] = set()
         given: set[str] = set()
         for cell in self.plan.cells:
-            if cell.arm == BASELINE or not self._wanted(self.evaluate(cell)):
+            if not self.plan.arm(cell.arm).trained or not self._wanted(self.evaluate(cell)):
                 continue
             stage = self.intermediate(cell.model, cell.arm, cell.seed)
             if stage and stage.key not in waiting and self._must_train(stage):
@@ -229,7 +256,9 @@ class Resolver:
             return self.pretrained(cell.model)
         return self.intermediate(cell.model, cell.arm, self.plan.sweep.search.seed)
 
-    def _training_stage(self, cell: Cell, hyper: Hyper, seed: int, parent: str | None) -> Stage:
+    def _training_stage(
+        self, cell: Cell, hyper: Hyper, seed: int, parent: str | None, matches: str | None = None
+    ) -> Stage:
         source: Arm | Target = self.plan.target(cell.target) if cell.target else self.plan.arm(cell.arm)
         tasks = (source.task,) if isinstance(source, Target) else source.tasks
         names = [f"{part}/{task.name}" for task in tasks for part in ("train", "selection")]
@@ -250,6 +279,8 @@ class Resolver:
                 parent=parent,
                 score_examples=self.plan.sweep.search.score_examples,
                 mixture=mixture,
+                shuffled=isinstance(source, Arm) and source.control == "shuffled-labels",
+                matches=matches,
             )
         )
 

@@ -54,10 +54,18 @@ class Stage:
     score_examples: int | None = None
     mixture: Mixture | None = None
     """How ``tasks`` are trained on together; None for one task, or several pooled into one."""
+    shuffled: bool = False
+    """Its training labels are shuffled: a control."""
+    matches: str | None = None
+    """Key of the intermediate stage whose steps this longer target stage makes up for: a control. Part of the key, so
+    that a control is a run of its own even where it comes to as many epochs as another."""
 
     def payload(self) -> dict[str, Any]:
         """What the key is made of; names of models and arms are for people and stay out."""
-        payload = {
+        # Left out where they say nothing, so that keys from before there were any stay as they were.
+        mixture = _mixture_payload(self.mixture) if self.mixture else None
+        added = {"shuffled": self.shuffled, "matches": self.matches, "mixture": mixture}
+        return {
             "version": TRAINING_VERSION,
             "kind": self.kind,
             "model": {"print": self.model_print, "pooling": self.model.pooling},
@@ -70,9 +78,8 @@ class Stage:
             "parent": self.parent,
             "languages": list(self.languages),
             "score_examples": self.score_examples,
+            **{name: value for name, value in added.items() if value},
         }
-        # Left out where there is none, so that keys from before there were any stay as they were.
-        return {**payload, "mixture": _mixture_payload(self.mixture)} if self.mixture else payload
 
     @cached_property
     def key(self) -> str:

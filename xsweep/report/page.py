@@ -110,7 +110,7 @@ def _context(
         "score_tables": views.score_tables(design, tables["scores"]),
         "controls": views.control_rows(tables["controls"]) if "controls" in tables else [],
         "holes": list(missing),
-        "budgets": views.budget_rows(tables["budgets"]),
+        "budgets": views.budget_rows(tables["budgets"], sweep),
         "declared": views.declared(sweep),
         "versions": views.versions(records),
         "downloads": {name: _data(csv(table)) for name, table in tables.items()},

@@ -11,12 +11,12 @@ from typing import Any
 import polars as pl
 
 from xsweep.analysis.design import BASELINE, Design
-from xsweep.analysis.gains import ALL, ENGLISH, HEADLINE
+from xsweep.analysis.gains import ALL, ENGLISH, HEADLINE, intervals
 from xsweep.models.model import Model
 from xsweep.plan.mixing import described
 from xsweep.plan.records import Record
 from xsweep.report.words import BILLION, DASH, count, family_name, interval, listed, points, size
-from xsweep.spec.sweep import Sweep
+from xsweep.spec.sweep import CONTROL, Sweep
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,12 @@ class GainCell:
 def answer(design: Design, gains: pl.DataFrame, families: pl.DataFrame) -> Answer:
     """The estimate of each family at the largest model that has one; ``families`` are intervals of ``family_gains``."""
     shown = families.filter(scope=HEADLINE, target=ALL, languages="others")
-    names = [family for family in dict.fromkeys(design.arms.values()) if family != BASELINE]
+    names = [family for family in dict.fromkeys(design.arms.values()) if family not in (BASELINE, CONTROL)]
     scored = set(shown.filter(pl.col("seeds") > 0)["model"])
     model = next((m for m in reversed(design.models) if m.name in scored), None)
     if model is None:
-        return Answer("There is no estimate yet.", (), tuple(_notes(design, gains, None)))
+        sentence = "There is no estimate yet." if names else "There are controls alone, so there is no estimate."
+        return Answer(sentence, (), tuple(_notes(design, gains, None)))
     rows = {row["family"]: row for row in shown.filter(model=model.name).iter_rows(named=True)}
     clauses = [_clause(family, rows[family]) for family in names if family in rows and rows[family]["seeds"]]
     absent = [family_name(family) for family in names if family not in rows or not rows[family]["seeds"]]
@@ -122,11 +123,23 @@ def _notes(design: Design, gains: pl.DataFrame, model: Model | None) -> list[str
             "compare them target by target. "
             + " ".join(f"{family_name(f)}: {_composition(a)}." for f, a in cells.items())
         )
+    if model is not None:
+        notes += _control_notes(design, gains, model)
     odd = gains.filter(pl.col("degenerate") & (pl.col("target") != ALL) & pl.col("gain").is_not_null())
     if odd.height:
         pairs = odd.select("model", "arm", "target", "seed").n_unique()
         notes.append(f"Degenerate runs are marked ‡ and kept in every mean: {count(pairs, 'gain')} of those below.")
     return notes
+
+
+def _control_notes(design: Design, gains: pl.DataFrame, model: Model) -> list[str]:
+    """What the controls gain at the model of the answer, each on its own."""
+    found = intervals(gains.filter(family=CONTROL, model=model.name, target=ALL, languages="others"))
+    rows = {row["arm"]: row for row in found.iter_rows(named=True)}
+    said = [_clause(arm, rows[arm]) for arm in design.arms if arm in rows and rows[arm]["seeds"]]
+    if not said:
+        return []
+    return [f"Controls, which are in no family: {listed(said)}. A gain that a control has too is not the task's."]
 
 
 def _narrow(design: Design) -> list[str]:
@@ -147,7 +160,7 @@ def averaged(design: Design) -> dict[str, dict[str, list[str]]]:
     """Family -> arm -> the targets that its headline is averaged over."""
     found: dict[str, dict[str, list[str]]] = {}
     for arm, family in design.arms.items():
-        if arm != BASELINE:
+        if family not in (BASELINE, CONTROL):
             kept = [target for target in design.targets if (arm, target) not in design.same_data]
             found.setdefault(family, {}).update({arm: kept} if kept else {})
     return found
@@ -208,6 +221,7 @@ def score_tables(design: Design, scores: pl.DataFrame) -> list[dict[str, Any]]:
             {"model": model, "arm": arm, **_means(own.filter(model=model.name, arm=arm), order, len(design.seeds))}
             for model in design.models
             for arm in design.arms
+            if (arm, target) not in design.left_out
         ]
         tables.append({"target": target, "metric": next(iter(own["metric"]), ""), "languages": order, "rows": rows})
     return tables
@@ -266,11 +280,14 @@ def point_rows(drawn: pl.DataFrame, panel: str) -> list[dict[str, str]]:
     ]
 
 
-def budget_rows(budgets: pl.DataFrame) -> list[dict[str, str]]:
+def budget_rows(budgets: pl.DataFrame, sweep: Sweep) -> list[dict[str, str]]:
     """The budgets table as strings."""
+    blind = {arm.name for arm in sweep.arms if arm.control == "shuffled-labels"}
     rows = []
     for row in budgets.iter_rows(named=True):
         lost = [f"{row[name]} {name}" for name in ("degenerate", "pruned", "diverged", "failed") if row[name]]
+        if row["degenerate"] and row["arm"] in blind and row["target"] is None:
+            lost[0] += ", as this control should be"
         rows.append(
             {
                 "model": row["model"],
@@ -293,6 +310,8 @@ def declared(sweep: Sweep) -> list[str]:
     if sweep.train.freeze != "none":
         said.append(f"frozen in every stage: {sweep.train.freeze}")
     said += [f"{arm.name} trains on {arm.examples:,} rows" for arm in sweep.arms if arm.examples]
+    said += [f"{arm.name} trains on shuffled labels" for arm in sweep.arms if arm.control == "shuffled-labels"]
+    said += [f"{arm.name} trains each target as long as both stages of {arm.of}" for arm in sweep.arms if arm.of]
     said += [f"{target.name} trains on {target.examples:,} English rows" for target in sweep.targets if target.examples]
     said += [f"{t.name} is scored on {t.score_examples:,} rows per language" for t in sweep.targets if t.score_examples]
     numbered = [text.replace(",", "\N{NARROW NO-BREAK SPACE}") for text in said]

@@ -82,9 +82,9 @@ def arms(node: Node, parts: list[Part[Arm]], found: Findings) -> None:
     for arm, place in parts:
         if place.fields:
             name(arm.name, place, found)
-        if arm.name == "none" and (arm.tasks or arm.examples or arm.mixture):
+        if arm.name == "none" and (arm.tasks or arm.examples or arm.mixture or arm.control):
             found.add(place, "`none` is the baseline: nothing comes between the pretrained model and the target")
-        if arm.name != "none" and not arm.tasks:
+        if arm.name != "none" and not arm.tasks and arm.control != "compute-matched":
             found.add(place, "must not be empty", "tasks")
         _tasks(arm, place, found)
         _mixed(arm, place, found)
@@ -95,16 +95,14 @@ def arms(node: Node, parts: list[Part[Arm]], found: Findings) -> None:
 def _content(arm: Arm) -> Hashable:
     tasks = (json.dumps(task.model_dump(mode="json", exclude={"name"}), sort_keys=True) for task in arm.tasks)
     mixture = arm.mixture and arm.mixture.model_dump(mode="json", exclude={"mlm": {"task": {"name"}}})
-    return frozenset(tasks), arm.examples, json.dumps(mixture, sort_keys=True)
+    return frozenset(tasks), arm.examples, arm.control, json.dumps(mixture, sort_keys=True)
 
 
 def _tasks(arm: Arm, node: Node, found: Findings) -> None:
     for index, task in enumerate(arm.tasks):
         swapped = next((other for other in arm.tasks[:index] if _swapped(task, other)), None)
         if task.format == "text":
-            found.add(
-                node, f"{task.name} is raw text, no task: `mlm` takes it, beside tasks", "tasks", index
-            )
+            found.add(node, f"{task.name} is raw text, no task: `mlm` takes it, beside tasks", "tasks", index)
         elif not task.train:
             found.add(node, f"{task.name} has no training rows, so it cannot be an arm", "tasks", index)
         elif task.name in [other.name for other in arm.tasks[:index]]:

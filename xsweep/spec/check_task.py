@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 
 from xsweep.spec.check import name
 from xsweep.spec.node import Findings, Node, shown
@@ -11,6 +12,7 @@ from xsweep.spec.words import did_you_mean, language
 from xsweep.tasks.answers import MLQA_LANGUAGES
 from xsweep.tasks.source import concrete
 from xsweep.tasks.task import Data, Task
+from xsweep.tasks.translated import TRANSLATED, originals
 
 
 def check_task(value: Task, node: Node, found: Findings) -> None:
@@ -128,11 +130,30 @@ def _rows(
             found.add(node, "must not be empty", *steps, field)
     if data.without is not None:
         _rows(data.without, value, node, (*steps, "without"), found)
+    if data.translation_of is not None:
+        _translated(data, data.translation_of, value, node, steps, found)
     for name_, side in data.sides().items():
         if value.format != "retrieval":
             found.add(node, f"a {value.format} task has no {name_}; only retrieval has", *steps, name_)
         else:
             _rows(side, value, node, (*steps, name_), found, _SIDES)
+
+
+def _translated(
+    data: Data, original: Data, value: Task, node: Node, steps: tuple[str | int, ...], found: Findings
+) -> None:
+    """A copy is compared with its original, whose rows it has: all or, where the original leaves some out, the same."""
+    if value.format not in TRANSLATED:
+        found.add(node, f"a {value.format} task has no labels that a translation keeps", *steps, "translation_of")
+    if original.translation_of is not None:
+        what = "a translation of a translation: name the original"
+        found.add(node, what, *steps, "translation_of", "translation_of")
+    for field in ("folds", "where", "without"):
+        if getattr(data, field):
+            found.add(node, "rows are left out as those of `translation_of` are: say it there", *steps, field)
+    if data.blank != "refuse":
+        found.add(node, "a row left out here would be missing beside its original; mend it", *steps, "blank")
+    _rows(original, value, node, (*steps, "translation_of"), found)
 
 
 def _languages(value: Task, node: Node, found: Findings) -> None:
@@ -164,7 +185,7 @@ def _disjoint(value: Task, node: Node, found: Findings) -> None:
     """Nothing is chosen by rows that are trained on, or scored on rows that are trained on or chosen by."""
     for index, chosen in enumerate(value.selection):
         for trained in value.train:
-            if _same_split(chosen, trained) and not _apart(chosen, trained):
+            if _share(chosen, trained):
                 what = f"shares rows with train ({chosen.dataset} {chosen.split}): give both `folds` that do not meet"
                 found.add(node, what, "selection", index)
     if value.test is None:
@@ -173,8 +194,17 @@ def _disjoint(value: Task, node: Node, found: Findings) -> None:
         scored = concrete(value.elsewhere.get(code, value.test), value.language_names.get(code, code))
         for part in ("train", "selection"):
             for index, data in enumerate(getattr(value, part)):
-                if _same_split(data, scored) and not _apart(data, scored):
+                if _share(data, scored):
                     found.add(node, f"these rows are scored too ({code} test rows): zero-shot forbids it", part, index)
+
+
+def _share(one: Data, other: Data) -> bool:
+    """Whether two declarations have rows in common, in the original or in translation."""
+    return any(
+        # The folds of a copy are those of its original, which say nothing of the copy's own texts.
+        _same_split(a, b) and bool(a.translation_of or b.translation_of or not _apart(a, b))
+        for a, b in product(originals(one), originals(other))
+    )
 
 
 def _same_split(one: Data, other: Data) -> bool:

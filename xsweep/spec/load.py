@@ -11,9 +11,10 @@ from xsweep.models.catalog import MODELS
 from xsweep.models.model import Model
 from xsweep.spec import check, expand
 from xsweep.spec.check import Part
+from xsweep.spec.check_control import controls
 from xsweep.spec.check_task import check_languages, check_task
 from xsweep.spec.node import Findings, Node, shown
-from xsweep.spec.sweep import Arm, Layout, Search, Sweep, Target, Training
+from xsweep.spec.sweep import CONTROL, Arm, Layout, Search, Sweep, Target, Training
 from xsweep.spec.words import did_you_mean, unknown_field, validated
 from xsweep.spec.yaml12 import read
 from xsweep.tasks.catalog import CATALOG
@@ -57,6 +58,7 @@ class _Loader:
         check.models(models, self.found)
         if root.at("arms").items:
             check.arms(root.at("arms"), arms, self.found)
+            controls(arms, [target for target, _ in targets], self.found)
         check.targets(targets, self.found)
         self._across(root, values, [arm for arm, _ in arms], [target for target, _ in targets])
         if isinstance(training := values.get("train"), Training):
@@ -168,7 +170,8 @@ class _Loader:
             node = Node({"name": node, "tasks": node}, node.line, node.column, node.path)
         name = node.at("name").value if "name" in node.fields else None
         names = node.fields.get("tasks")
-        if names is None and isinstance(name, str) and name in self.tasks:
+        untrained = name == "none" or node.at("control").value == "compute-matched"
+        if names is None and not untrained and isinstance(name, str) and name in self.tasks:
             names = node.at("name")
         nodes = [] if names is None else names.items if isinstance(names.value, list) else [names]
         tasks = [self._task(item) for item in nodes]
@@ -176,12 +179,16 @@ class _Loader:
         lost = len(known) < len(tasks)
         if names is not None:
             node = node.with_fields(tasks=names.with_value(known))
-        elif name != "none":
+        elif not untrained:
             lost = True
             self.found.add(node, "is missing; only an arm that has a task's name may leave it out", "tasks")
         node, unread = self._mixed(node)
         arm: Arm | None = validated(Arm, node, self.found, partial=lost or unread)
-        if arm is None or arm.family is not None or not known:
+        if arm is None or arm.family is not None:
+            return arm
+        if arm.control:
+            return arm.model_copy(update={"family": CONTROL})
+        if not known:
             return arm
         families = {task.family for task in arm.reads}
         return arm.model_copy(update={"family": families.pop() if len(families) == 1 else "mixture"})

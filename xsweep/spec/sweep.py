@@ -14,6 +14,11 @@ Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
+Control = Literal["shuffled-labels", "compute-matched"]
+
+CONTROL: Family = "control"
+"""Family of the arms that are there to be compared with; it is in no headline."""
+
 
 class Sampling(Declared):
     """How many rows of each task an epoch holds: shares by ``min(rows, cap) ** (1 / temperature)``.
@@ -56,7 +61,18 @@ class Arm(Mixture):
     examples: Count | None = None
     """Train on this many rows: nested subsets, so 1000 lie inside 10000."""
     family: Family | None = None
-    """Taken from the tasks when they agree; raw text is of a family of its own."""
+    """Taken from the tasks when they agree, ``control`` for a control; raw text is of a family of its own."""
+    control: Control | None = None
+    """``shuffled-labels``: the tasks' training labels are shuffled, so that there is nothing to learn.
+    ``compute-matched``: no intermediate, but a target stage lengthened to the steps of both stages of the arm ``of``,
+    with the baseline's learning rate; to the nearest whole epoch."""
+    of: str | None = None
+    """The arm whose steps a compute-matched control has."""
+
+    @property
+    def trained(self) -> bool:
+        """Whether there is an intermediate stage; the baseline and a compute-matched control have none."""
+        return bool(self.tasks)
 
     @property
     def mixture(self) -> Mixture | None:

@@ -7,7 +7,7 @@ import heapq
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from xsweep.errors import DataError
@@ -15,6 +15,7 @@ from xsweep.tasks.formats import FORMATS
 from xsweep.tasks.rows import Example, Match, Pair, Place, Span, fold_of
 from xsweep.tasks.source import Sources, concrete
 from xsweep.tasks.task import Data, Part, Task
+from xsweep.tasks.translated import check_aligned
 
 if TYPE_CHECKING:
     import pyarrow
@@ -96,7 +97,10 @@ def _read(place: Place, task: Task, sources: Sources, dropped: Counter[str]) -> 
     place.settle()
     # In retrieval every row is labelled, and a row may hold more than one text that can be found.
     lost = Counter(unlabelled=0 if task.format == "retrieval" else table.num_rows - len(found))
-    kept = _filtered(found, table, task, place, sources, lost)
+    if place.data.translation_of is None:
+        kept = _filtered(found, table, task, place, sources, lost)
+    else:
+        kept = _translated(found, table, task, place, sources, lost)
     if not kept:
         why = ", ".join(f"{name} {n}" for name, n in lost.items() if n) or "the split is empty"
         raise place.fault(f"no rows are left of {table.num_rows} ({why})")
@@ -133,8 +137,13 @@ def subset(examples: Sequence[E], n: int | None, seed: int) -> list[E]:
 
 def _filled(data: Data, language: str | None) -> Data:
     data = concrete(data, language)
-    inner = data.sides() | ({} if data.without is None else {"without": data.without})
-    return data.model_copy(update={name: _filled(other, language) for name, other in inner.items()})
+    return data.model_copy(update={name: _filled(other, language) for name, other in _inner(data).items()})
+
+
+def _inner(data: Data) -> dict[str, Data]:
+    """The other rows that a declaration names."""
+    others = {"without": data.without, "translation_of": data.translation_of}
+    return data.sides() | {name: other for name, other in others.items() if other is not None}
 
 
 def _filtered(
@@ -157,6 +166,22 @@ def _filtered(
         before, kept = len(kept), [example for example in kept if example.group not in barred]
         lost["without"] = before - len(kept)
     return kept
+
+
+def _translated(
+    found: list[Any], table: pyarrow.Table, task: Task, place: Place, sources: Sources, lost: Counter[str]
+) -> list[Any]:
+    """The examples whose originals are kept, under the originals' uids, so that subsets of both are the same."""
+    assert place.data.translation_of is not None
+    there = Place(place.data.translation_of, place.first_id, place.prefix)
+    theirs = sources.table(there.data)
+    originals = FORMATS[task.format].examples(theirs, task, there)
+    there.settle()
+    by_id = place.has(table, "id") and there.has(theirs, "id")
+    check_aligned(found, originals, place, there, task, by_id)
+    kept = {example.id for example in _filtered(originals, theirs, task, there, sources, lost)}
+    pairs = zip(found, originals, strict=True)
+    return [replace(copy, uid=known.uid) for copy, known in pairs if known.id in kept]
 
 
 def _groups(task: Task, data: Data, sources: Sources) -> set[str]:
@@ -192,5 +217,4 @@ def _address(task: Task, declared: Sequence[Data], sources: Sources) -> dict[str
 
 
 def _states(data: Data, sources: Sources) -> list[dict[str, Any]]:
-    inner = [*([data.without] if data.without else []), *data.sides().values()]
-    return [sources.state(data), *(state for other in inner for state in _states(other, sources))]
+    return [sources.state(data), *(state for other in _inner(data).values() for state in _states(other, sources))]

@@ -50,6 +50,9 @@ class Data(Declared):
     """Tenths (0 to 9) of the rows to keep, by a hash of the example's group; empty keeps all."""
     recipe: str = ""
     """How to make the mirror folder of rows that no hub has; such rows are read from a mirror only."""
+    translation_of: Data | None = None
+    """The rows that these are a translation of: as many, in one order, equal in ids (where both have any) and labels.
+    They go by the ids of the original, and where it leaves rows out so do they."""
     without: Data | None = None
     """Drop every group (premise, paragraph) that occurs in these rows."""
     queries: Data | None = None

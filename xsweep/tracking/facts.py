@@ -51,11 +51,16 @@ def manifests(records: Sequence[Record]) -> dict[str, Manifest]:
 
 
 def outcome(manifest: Manifest, ended: Mapping[str, Manifest]) -> str:
-    """The stage's status; ``degenerate`` also when a stage that it descends from was."""
+    """The stage's status; ``degenerate`` also when a stage that it descends from was.
+
+    Not when that one learned from shuffled labels: to be no better than chance is what such a control is for.
+    """
     if manifest.status != "ok":
         return manifest.status
     parent = ended.get(manifest.parent) if manifest.parent else None
-    return "degenerate" if parent and outcome(parent, ended) == "degenerate" else "ok"
+    if parent is None or (parent.status == "degenerate" and parent.spec.get("shuffled")):
+        return "ok"
+    return "degenerate" if outcome(parent, ended) == "degenerate" else "ok"
 
 
 def seconds(manifest: Manifest) -> float:

@@ -25,6 +25,9 @@ from xsweep.train.tokenised import Entry, Tokenised
 SUBSET_SEED = 0
 """Subsets are the same for every stage's seed, so that seeds of one cell differ in training alone."""
 
+SHUFFLE_SEED = 0
+"""So are shuffled labels."""
+
 
 Chosen: TypeAlias = list[tuple[Task, list[Any], dict[str, int]]]
 """Of each task, the examples chosen, and the rows dropped before, by reason."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,10 @@ from xsweep.models.heads import Joint, Network
 from xsweep.plan.mixing import head_groups, masked_share, rows_each
 from xsweep.plan.stage import Stage
 from xsweep.spec.sweep import Mixture
+from xsweep.tasks.shuffled import shuffled
 from xsweep.tasks.task import Task
 from xsweep.train.batches import Rows, concat, epoch_batches
-from xsweep.train.data import Loaded, Reader
+from xsweep.train.data import SHUFFLE_SEED, Loaded, Reader
 from xsweep.train.mixture import Sampler, Stream
 from xsweep.train.part import Part
 from xsweep.train.predict import Setting
@@ -37,7 +38,7 @@ def material(stage: Stage, network: Network | Joint, reader: Reader, setting: Se
     if stage.mixture is not None:
         return _mixed(stage, stage.mixture, network.parts, reader, setting)
     task, (alone,) = stage.tasks[0], network.parts
-    train = reader.part(stage.tasks, "train", stage.examples)
+    train = _controlled(stage, task, reader.part(stage.tasks, "train", stage.examples))
     selection = reader.part(stage.tasks, "selection", stage.score_examples)
     rows, size = len(train.features), stage.training.batch_size
     return Material(
@@ -50,7 +51,8 @@ def material(stage: Stage, network: Network | Joint, reader: Reader, setting: Se
 
 def _mixed(stage: Stage, mixture: Mixture, networks: Sequence[Network], reader: Reader, setting: Setting) -> Material:
     tasks = {task.name: task for task in stage.tasks}
-    train = dict(zip(tasks, reader.parts(stage.tasks, "train", stage.examples), strict=True))
+    loaded = zip(stage.tasks, reader.parts(stage.tasks, "train", stage.examples), strict=True)
+    train = {task.name: _controlled(stage, task, rows) for task, rows in loaded}
     each = rows_each(mixture.sampling, {name: len(loaded.features) for name, loaded in train.items()})
     heads = [[stage.tasks[number].name for number in group] for group in head_groups(stage.payload())]
     streams = [stream for head, names in enumerate(heads) for stream in _streams(head, names, train, each)]
@@ -80,6 +82,13 @@ def _mixed(stage: Stage, mixture: Mixture, networks: Sequence[Network], reader: 
         Developments(judged) if len(judged) > 1 else judged[stage.tasks[0].name],
         {**_read(*(train[task.name] for task in stage.tasks)), "tasks": read},
     )
+
+
+def _controlled(stage: Stage, task: Task, loaded: Loaded) -> Loaded:
+    """The rows of a task, with shuffled labels where the stage is that control."""
+    if not stage.shuffled:
+        return loaded
+    return replace(loaded, features=shuffled(loaded.features, task.format, SHUFFLE_SEED))
 
 
 def _streams(head: int, names: Sequence[str], train: Mapping[str, Loaded], each: Mapping[str, int]) -> list[Stream]:

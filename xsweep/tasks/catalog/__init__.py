@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from xsweep.tasks.catalog import choice, nli, paraphrase, qa, retrieval, tagging
 from xsweep.tasks.task import Data, Task
+from xsweep.tasks.translated import originals
 from xsweep.tasks.world.catalog import TASKS as WORLD_TASKS
 from xsweep.tasks.world.catalog import TEXT as WORLD_TEXT
 
@@ -41,8 +42,11 @@ def task(name: str) -> Task:
 
 
 def sources_of(task: Task) -> frozenset[str]:
-    """Data sets that a task trains on, those held inside others included: ``same-data`` is where they meet."""
-    return frozenset(name for data in task.train for name in (data.dataset, *_held(data)))
+    """Data sets that a task trains on, those held inside others or translated included.
+
+    ``same-data`` is where they meet.
+    """
+    return frozenset(name for data in task.train for one in originals(data) for name in (one.dataset, *_held(one)))
 
 
 def _held(data: Data) -> list[str]:
