@@ -22,6 +22,16 @@ _TATOEBA_NAMES = {
     "tr": "tur", "ur": "urd", "vi": "vie", "zh": "cmn",
 }  # fmt: skip
 
+"""XTREME's languages."""
+_TATOEBA_NEWER = {"az": "aze", "lt": "lit", "pl": "pol", "ro": "ron", "uk": "ukr"}
+"""Languages that XTREME-R adds; they lie in another copy of the same release."""
+
+
+def _tatoeba_newer(name: str) -> Data:
+    columns = {"query": "sentence1", "candidate": "sentence2"}
+    return Data(dataset="mteb/tatoeba-bitext-mining", config=f"{name}-eng", split="test", columns=columns)
+
+
 TASKS = (
     Task(
         name="tatoeba",
@@ -31,7 +41,8 @@ TASKS = (
         train=(),
         selection=(),
         test=Data(dataset="google/xtreme", config="tatoeba.{language}", split="validation", columns=_TRANSLATIONS),
-        languages=tuple(_TATOEBA_NAMES),
+        elsewhere={code: _tatoeba_newer(name) for code, name in _TATOEBA_NEWER.items()},
+        languages=tuple(sorted([*_TATOEBA_NAMES, *_TATOEBA_NEWER])),
         language_names=_TATOEBA_NAMES,
         max_length=512,
         licence="CC BY 2.0 FR",
