@@ -102,7 +102,8 @@ def _unfit(found: Sequence[Target], entry: Entry, counted: str) -> str:
     if not set(entry.languages) & set(found[0].languages):
         return "scored in none of its languages"
     rows = found[0].score_examples
-    return f"scored on {rows} rows of each language, not on all" if counted == OFFICIAL and rows else ""
+    partly = f"scored on {rows} rows of each language, not on all" if rows else ""
+    return entry.unofficial or partly if counted == OFFICIAL else ""
 
 
 def _tasks(cells: pl.DataFrame) -> pl.DataFrame:
