@@ -42,6 +42,9 @@ BENCHMARK = pl.Schema(
 ``group`` or ``overall``). ``score`` in points, null where ``reason`` says what is missing; ``parts`` counts what
 should be in the mean: languages, tasks or groups. ``degenerate``: one of the runs behind it was."""
 
+NAMED = 5
+"""Languages without a score that a reason names; more are counted."""
+
 _RUN = ["model", "arm", "seed"]
 _COUNT = [*_RUN, "benchmark", "counted"]
 _WANTED = {
@@ -108,19 +111,22 @@ def _unfit(found: Sequence[Target], entry: Entry, counted: str) -> str:
 
 def _tasks(cells: pl.DataFrame) -> pl.DataFrame:
     lost = pl.col("score").is_null()
+    languages, lacking = (pl.col("language").drop_nulls(), pl.col("language").filter(lost).unique(maintain_order=True))
+    named = pl.format("no score in {}", lacking.str.join(", "))
+    counted = pl.format("no score in {} of its {} languages", lacking.len(), languages.n_unique())
     return cells.group_by([*_COUNT, "group", "task"], maintain_order=True).agg(
         level=pl.lit("task"),
         name=pl.col("task").first(),
         score=pl.when(~lost.any()).then(pl.col("score").mean()),
-        parts=pl.col("language").drop_nulls().n_unique().cast(pl.Int64),
+        parts=languages.n_unique().cast(pl.Int64),
         degenerate=(pl.col("status") == "degenerate").any(),
         reason=pl.when(pl.col("why").first() != "")
         .then(pl.col("why").first())
+        .when(~lost.any())
+        .then(pl.lit(""))
         .when(lost.all())
         .then(pl.lit("no score"))
-        .when(lost.any())
-        .then(pl.format("no score in {}", pl.col("language").filter(lost).unique(maintain_order=True).str.join(", ")))
-        .otherwise(pl.lit("")),
+        .otherwise(pl.when(lacking.len() <= NAMED).then(named).otherwise(counted)),
     )
 
 

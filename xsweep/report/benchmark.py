@@ -14,24 +14,32 @@ from xsweep.report.words import count, points
 
 
 def benchmark_tables(design: Design, table: pl.DataFrame) -> list[dict[str, Any]]:
-    """One entry per benchmark: ``name``, ``columns``, ``here`` and ``official`` rows, and why there are no official.
+    """One entry per benchmark: ``name``, and a table as counted here and one as the benchmark itself counts.
 
-    Overall averages come first, then each group with its tasks.
+    Of each, ``columns`` with a score (overall averages, then each group with its tasks), ``rows``, and ``lost``: the
+    tasks without any score, and why.
     """
     found = []
     for (name,), own in table.group_by("benchmark", maintain_order=True):
-        columns = list(_columns(own))
-        rows = {counted: _rows(design, own.filter(counted=counted), columns) for counted in (HERE, OFFICIAL)}
-        scored = own.filter(pl.col("score").is_not_null(), counted=OFFICIAL).height > 0
-        why = own.filter(pl.col("reason") != "", counted=OFFICIAL, level="task").unique("name", maintain_order=True)
-        lost = [f"{row['name']} {row['reason']}" for row in why.iter_rows(named=True)]
-        official = rows[OFFICIAL] if scored else []
-        found.append({"name": name, "columns": columns, "rows": rows[HERE], "official": official, "lost": lost})
+        ways = {counted: own.filter(counted=counted) for counted in (HERE, OFFICIAL)}
+        found.append({"name": name, **{counted: _table(design, way) for counted, way in ways.items()}})
     return found
 
 
+def _table(design: Design, own: pl.DataFrame) -> dict[str, Any]:
+    scored = own.filter(pl.col("score").is_not_null()).select("level", "name").unique()
+    lost = own.filter(level="task").join(scored, ["level", "name"], "anti", maintain_order="left")
+    columns = [column for column in _columns(own) if (column["level"], column["name"]) in set(scored.iter_rows())]
+    reasons = {row["name"]: row["reason"] for row in reversed(list(lost.iter_rows(named=True)))}
+    return {
+        "columns": columns,
+        "rows": _rows(design, own, columns),
+        "lost": [f"{name} {reason}" for name, reason in reversed(reasons.items())],
+    }
+
+
 def _columns(own: pl.DataFrame) -> Iterator[dict[str, str]]:
-    levels = own.filter(counted=HERE).select("level", "group", "name").unique(maintain_order=True)
+    levels = own.select("level", "group", "name").unique(maintain_order=True)
     overall, groups, tasks = (list(levels.filter(level=level).iter_rows()) for level in ("overall", "group", "task"))
     for level, _, name in overall:
         yield {"level": level, "name": name}
