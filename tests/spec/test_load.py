@@ -190,6 +190,13 @@ def test_a_task_like_one_with_names_for_its_languages(tmp_path: Path) -> None:
     assert task.language_names == {"en": "english", "ko": "korean"}
 
 
+def test_a_task_like_one_whose_languages_lie_apart_takes_some_of_them(tmp_path: Path) -> None:
+    for chosen, apart in (("[en, de]", set()), ("[en, lt]", {"lt"})):
+        own = f"tasks: [{{name: mine, like: udpos, languages: {chosen}}}]\n"
+        task = load(tmp_path, models=own + GOOD["models"], targets="targets: [mine]\n").targets[0].task
+        assert task.elsewhere == {code: CATALOG["udpos"].elsewhere[code] for code in apart}
+
+
 def test_a_task_of_its_own_words(tmp_path: Path) -> None:
     own = """\
 tasks:

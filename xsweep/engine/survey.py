@@ -39,12 +39,16 @@ def survey(sweep: Sweep, sources: Sources, note: Callable[[str], None] = lambda 
 def cached_survey(sweep: Sweep, sources: Sources) -> Prints | None:
     """The survey from what is remembered, reading no rows; None while anything in it is unverified."""
     try:
-        splits = {r.name: cached_fingerprint(r.task, r.part, sources, r.language) for r in readings(sweep)}
+        splits: dict[str, str] = {}
+        for reading in readings(sweep):
+            digest = cached_fingerprint(reading.task, reading.part, sources, reading.language)
+            if digest is None:
+                return None  # at once: the hub may have to be asked about each of the others
+            splits[reading.name] = digest
         models = {model.name: cached_model_print(model, sources) for model in sweep.models}
-        if None in splits.values() or None in models.values():
+        if None in models.values():
             return None
         params = {model.name: count_params(model_folder(model, sources)) for model in sweep.models}
     except (DataError, EnvironmentProblem):
         return None
-    known = {name: digest for name, digest in splits.items() if digest}
-    return Prints(known, {name: digest for name, digest in models.items() if digest}, params)
+    return Prints(splits, {name: digest for name, digest in models.items() if digest}, params)

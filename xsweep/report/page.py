@@ -13,12 +13,14 @@ from typing import Any
 import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from xsweep.analysis.benchmark import benchmark_scores
 from xsweep.analysis.controls import controls
 from xsweep.analysis.design import Design
 from xsweep.analysis.gains import ALL, family_gains, intervals, paired_gains
 from xsweep.analysis.outcomes import budget_times, budgets, holes
 from xsweep.plan.records import Record
 from xsweep.report import views
+from xsweep.report.benchmark import benchmark_tables
 from xsweep.report.curve import curve_points
 from xsweep.report.figures import FONTS, GRID, INK, LOOKS, MUTED, PAPER, draw, png, svg
 from xsweep.report.tables import csv, write_table
@@ -80,6 +82,7 @@ def _tables(design: Design, sweep: Sweep, records: Sequence[Record], scores: pl.
     """File name -> table, of everything that is the same for the same results."""
     gains = paired_gains(scores, design)
     families = family_gains(gains)
+    counted = benchmark_scores(scores, sweep)
     return {
         "scores": scores,
         "gains": gains,
@@ -88,6 +91,7 @@ def _tables(design: Design, sweep: Sweep, records: Sequence[Record], scores: pl.
         "family_intervals": intervals(families),
         "budgets": budgets(records, sweep),
         "holes": holes(records, sweep),
+        **({} if counted.is_empty() else {"benchmark": counted}),
     }
 
 
@@ -108,6 +112,7 @@ def _context(
         "gain_groups": groups,
         "points": {panel: views.point_rows(drawn, panel) for panel in (ALL, *design.targets)},
         "score_tables": views.score_tables(design, tables["scores"]),
+        "benchmarks": benchmark_tables(design, tables["benchmark"]) if "benchmark" in tables else [],
         "controls": views.control_rows(tables["controls"]) if "controls" in tables else [],
         "holes": list(missing),
         "budgets": views.budget_rows(tables["budgets"], sweep),

@@ -49,10 +49,12 @@ def task(node: Node, catalogue: Mapping[str, Task], found: Findings) -> Node:
         # The number of rows was the other training set's.
         gone = {"name", "rows"} if "train" in own else {"name"}
         node = node.with_value({key: inner for key, inner in node.fields.items() if key in own or key not in gone})
-        if "languages" in own and "language_names" not in own:
+        if "languages" in own:
             chosen = [item.value for item in own["languages"].items]
-            names = {code: name for code, name in node.at("language_names").fields.items() if code in chosen}
-            node = node.with_fields(language_names=node.at("language_names").with_value(names))
+            inherited = {field: node.at(field) for field in ("language_names", "elsewhere") if field not in own}
+            for field, by_code in inherited.items():
+                kept = {code: value for code, value in by_code.fields.items() if code in chosen}
+                node = node.with_fields(**{field: by_code.with_value(kept)})
     single = {part: node.at(part) for part in ("train", "selection") if part in node.fields and node.at(part).fields}
     return node.with_fields(**{part: rows.with_value([rows]) for part, rows in single.items()})
 

@@ -73,6 +73,7 @@ TASKS = (
         train=(SQUAD_TRAIN,),
         selection=(SQUAD_HELD_OUT,),
         test=Data(dataset="google/xquad", config="xquad.{language}", split="validation"),
+        # Romanian is XTREME-R's.
         languages=("ar", "de", "el", "en", "es", "hi", "ro", "ru", "th", "tr", "vi", "zh"),
     ),
     _span(
