@@ -102,9 +102,7 @@ def _tasks(arm: Arm, node: Node, found: Findings) -> None:
     for index, task in enumerate(arm.tasks):
         swapped = next((other for other in arm.tasks[:index] if _swapped(task, other)), None)
         if task.format == "text":
-            found.add(
-                node, f"{task.name} is raw text, no task: `mlm` takes it, beside tasks", "tasks", index
-            )
+            found.add(node, f"{task.name} is raw text, no task: `mlm` takes it, beside tasks", "tasks", index)
         elif not task.train:
             found.add(node, f"{task.name} has no training rows, so it cannot be an arm", "tasks", index)
         elif task.name in [other.name for other in arm.tasks[:index]]:
