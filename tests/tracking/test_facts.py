@@ -6,7 +6,10 @@ from dataclasses import replace
 import pytest
 
 from tests import made_up
+from tests.builders import task
+from tests.plan.test_stage import STAGE
 from xsweep.plan.records import Record
+from xsweep.spec.sweep import MaskedText, Mixture, Sampling
 from xsweep.store.manifests import Manifest
 from xsweep.tracking.facts import distinct, facts, manifests, outcome
 
@@ -48,6 +51,35 @@ def test_evaluations_tell_every_language_and_the_mean_of_the_others() -> None:
     assert metrics["scale/log10_params"] == 8.0
     assert told.params["lr"] == "3e-05"
     assert told.tags["xsweep.seed"] == told.params["seed"] == "1"
+
+
+def test_a_mixture_says_what_it_is_made_of() -> None:
+    record = pick(RECORDS, kind="intermediate", arm="anli", seed=1)
+    assert record.manifest
+    assert "tasks" not in facts(record, {}).params
+    text = MaskedText(task=task("text", family="text", format="text", labels=()), ratio=0.2)
+    mixture = Mixture(sampling=Sampling(temperature=2, cap=10), heads="task", weights={"squad": 0.5}, mlm=text)
+    stage = replace(STAGE, tasks=(task("snli"), task("squad")), mixture=mixture)
+    metrics = {"dev": [{"epoch": 1, "snli/accuracy": 50.0, "squad/f1": 30.0, "mean": 40.0}], "score": 40.0}
+    metrics |= {
+        "tasks": {"snli": {"train_examples": 9, "dropped": {}, "epoch_rows": 7}},
+        "degenerate": {"squad": "why"},
+    }
+    mixed = replace(record, manifest=replace(record.manifest, spec=stage.payload(), metrics=metrics))
+    told = facts(mixed, {})
+    expected = {
+        "tasks": "snli,squad",
+        "sampling": "cap=10 shares=proportional temperature=2.0",
+        "heads": "task",
+        "weights": "squad=0.5",
+        "mlm": "text 0.2",
+    }
+    assert {name: told.params[name] for name in expected} == expected
+    assert {("dev/snli/accuracy", 50.0, 1), ("dev/squad/f1", 30.0, 1), ("dev/mean", 40.0, 1)} <= set(told.metrics)
+    assert ("train/epoch_rows/snli", 7.0, 0) in told.metrics
+    plain = replace(stage, mixture=Mixture())
+    told = facts(replace(mixed, manifest=replace(record.manifest, spec=plain.payload())), {})
+    assert (told.params["weights"], told.params["mlm"]) == ("1", "none")
 
 
 def test_dev_metrics_step_by_epoch() -> None:

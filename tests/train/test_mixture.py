@@ -75,7 +75,7 @@ def mixed(place: Place, *tasks: Task, mlm: float = 0.0, **changes: Any) -> Stage
     prints = {
         f"{part}/{task.name}": fingerprint(task, part, place.sources)
         for task in tasks
-        for part in ("train", "selection")  # type: ignore[attr-defined]
+        for part in ("train", "selection")
     }
     prints |= {"train/texts": fingerprint(text(place), "train", place.sources)} if told else {}
     return replace(base, tasks=tasks, prints=prints, mixture=Mixture(mlm=told, **declared))
@@ -141,8 +141,7 @@ def test_tasks_of_one_head_keep_its_name(place: Place) -> None:
 
 def test_weights_multiply_the_losses_of_their_tasks(place: Place) -> None:
     """At a rate of next to nothing every step's loss is what it is without weights, times the weight."""
-    tasks = (place.task("others"), place.task("spans", "span"), place.task("pairs"))
-    tasks = (*tasks, retrieval(place))
+    tasks = (place.task("others"), place.task("spans", "span"), place.task("pairs"), retrieval(place))
     hyper, told = Hyper(1e-12, 1), {"others": 0.5, "pairs": 0.5, "spans": 3.0, "matches": 0.25}
     _, plain = trained(mixed(place, *tasks, mlm=0.2, hyper=hyper), place.context("plain"))
     _, scaled = trained(mixed(place, *tasks, mlm=0.2, hyper=hyper, weights=told), place.context("scaled"))

@@ -172,6 +172,8 @@ def _measured(record: Record, manifest: Manifest) -> Iterator[tuple[str, Any, in
     for key in ("train_examples", "steps", "tokens"):
         if key in metrics:
             yield f"train/{key.removeprefix('train_')}", metrics[key], 0
+    for task, read in sorted(metrics.get("tasks", {}).items()):
+        yield f"train/epoch_rows/{task}", read["epoch_rows"], 0
     for key in sorted(manifest.timings):
         yield f"time/{key}", manifest.timings[key], 0
     yield from _tested(record, metrics.get("test", {}))
