@@ -10,7 +10,7 @@ from xsweep.plan.cells import build_plan
 from xsweep.spec.load import load_sweep
 
 SWEEPS = Path(__file__).resolve().parent.parent / "sweeps"
-SIZES = {"phang2020": (270, 79), "pilot": (36, 8), "quickstart": (54, 24), "xtreme_r": (780, 258)}
+SIZES = {"phang2020": (426, 119), "pilot": (36, 8), "quickstart": (54, 24), "xtreme_r": (1014, 318)}
 """Name -> (reporting cells, studies)."""
 
 
