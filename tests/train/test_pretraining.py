@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,13 @@ def test_what_comes_after_starts_from_it(place: Place) -> None:
     losses = [step["loss"] for step in from_memory if step["key"] == child.key]
     assert losses == [step["loss"] for step in from_store]
     assert losses != [step["loss"] for step in from_nothing]
+
+
+def test_no_head_is_carried_from_it(place: Place) -> None:
+    """Where arms hand their heads on, the baseline starts with a fresh one all the same."""
+    task = CATALOG["world_nli_small"]
+    base = pretraining(place, 1)
+    first = stage(place, task, "target", Hyper(1e-3, 1), base.key)
+    training = first.training.model_copy(update={"carry": "encoder+head"})
+    (_, outcome), _ = run_here(Job((*base.stages, replace(first, training=training))), place.context())
+    assert outcome["status"] in ("ok", "degenerate")

@@ -212,6 +212,8 @@ class _Runner:
             manifest = self._store.manifest(stage.parent)
             assert manifest is not None
             parent = dict(manifest.spec)
+        if parent["kind"] == "pretrain":
+            return ""  # the baseline of a model that started from random weights
         after = stage.payload()["tasks"][0]
         groups = [[parent["tasks"][number] for number in group] for group in head_groups(parent)]
         fitting = [number for number, group in enumerate(groups) if head_shape(group[0]) == head_shape(after)]
