@@ -114,10 +114,10 @@ def test_a_legend_of_many_families_stays_inside_the_figure(families: int, width:
         for scope in ("headline", "with same-data")
     ]
     figure = draw(pl.concat(parts), ["all"], width, 4.0)
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     (legend,) = figure.legends
-    box = legend.get_window_extent(canvas.get_renderer())  # type: ignore[no-untyped-call]  # matplotlib
+    box = legend.get_window_extent(canvas.get_renderer())
     assert len(legend.get_texts()) == 2 * families
     assert box.x0 >= 0
     assert box.x1 <= figure.bbox.x1
