@@ -102,6 +102,28 @@ def test_few_points_can_be_drawn(models: list[Model]) -> None:
     assert "5k" in drawn(models, seeds=(1,))
 
 
+@pytest.mark.parametrize("width", [3.75, 7.4])
+@pytest.mark.parametrize("families", [2, 4, len(LOOKS)])
+def test_a_legend_of_many_families_stays_inside_the_figure(families: int, width: float) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    points = points_of(made_up.sweep()).filter(family="nli")
+    parts = [
+        points.with_columns(family=pl.lit(name), scope=pl.lit(scope))
+        for name in list(LOOKS)[:families]
+        for scope in ("headline", "with same-data")
+    ]
+    figure = draw(pl.concat(parts), ["all"], width, 4.0)
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    (legend,) = figure.legends
+    box = legend.get_window_extent(canvas.get_renderer())
+    assert len(legend.get_texts()) == 2 * families
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1
+    assert box.y0 >= figure.axes[0].get_window_extent().y1
+
+
 def test_no_points_can_be_drawn() -> None:
     empty = pl.DataFrame(schema=POINTS)
     assert "Gain (points)" in svg(draw(empty, ["all"], 7.4, 4), "t", "d")

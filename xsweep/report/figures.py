@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import matplotlib.style
 import polars as pl
@@ -46,6 +46,11 @@ LOOKS = {
     "control": Look("#7a7a7a", "h", (1, 3)),
 }
 
+_EM = 0.125
+"""Size of the legend's letters, in inches."""
+_HANDLE, _GAP = 3.2, 2.0
+"""Length of a legend's mark, and what is between two columns, in its letters' size."""
+
 _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "xsweep",
@@ -79,10 +84,16 @@ def _style() -> Iterator[None]:
 
 
 def draw(points: pl.DataFrame, panels: Sequence[str], width: float, height: float, columns: int = 1) -> Figure:
-    """POINTS -> a figure of ``width`` by ``height`` inches, its panels in rows of ``columns``."""
+    """POINTS -> a figure of ``width`` by ``height`` inches, its panels in rows of ``columns``.
+
+    It is higher where the legend takes more than one line.
+    """
     with _style():
         rows = math.ceil(len(panels) / columns)
-        figure = Figure(figsize=(width, height), layout="constrained")
+        handles = _legend(points.filter(pl.col("panel").is_in(panels)))
+        across = _columns([str(handle.get_label()) for handle in handles], width)
+        more = max(0, -(-len(handles) // across) - 1)
+        figure = Figure(figsize=(width, height + 1.6 * _EM * more), layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
@@ -92,7 +103,9 @@ def draw(points: pl.DataFrame, panels: Sequence[str], width: float, height: floa
                 axes.set_title(panel, loc="left", fontsize=9.5, fontweight="bold")
             if place % columns == 0:
                 axes.set_ylabel("Gain (points)")
-        _legend(figure, points.filter(pl.col("panel").is_in(panels)), width)
+        if handles:
+            figure.legend(handles=handles, loc="outside upper left", ncols=across, handlelength=_HANDLE,
+                          columnspacing=_GAP, fontsize=72 * _EM)  # fmt: skip
         return figure
 
 
@@ -217,14 +230,23 @@ def _bands(ladder: pl.DataFrame) -> Iterator[tuple[list[float], list[float], lis
             yield list(xs), list(lows), list(highs)
 
 
-def _legend(figure: Figure, points: pl.DataFrame, width: float) -> None:
+def _legend(points: pl.DataFrame) -> list[Line2D]:
+    """A handle for each family and scope drawn."""
     present = sorted({(list(LOOKS).index(f), f, s) for f, s in points.select("family", "scope").unique().iter_rows()})
-    handles = [
+    return [
         Line2D([], [], color=LOOKS[f].colour, marker=LOOKS[f].marker, dashes=LOOKS[f].dashes or (None, None),
                markerfacecolor=LOOKS[f].colour if s == HEADLINE else PAPER, markeredgecolor=LOOKS[f].colour,
                label=family_name(f) + ("" if s == HEADLINE else ", with same-data cells"))
         for _, f, s in present
     ]  # fmt: skip
-    if handles:
-        figure.legend(handles=handles, loc="outside upper left", ncols=len(handles) if width > 5 else 2,
-                      handlelength=3.2, columnspacing=2.0, fontsize=9)  # fmt: skip
+
+
+def _columns(labels: list[str], width: float) -> int:
+    """The most columns of a legend of ``labels`` that ``width`` inches hold, at 0.6 em a letter."""
+    for columns in range(len(labels), 1, -1):
+        short, longer = divmod(len(labels), columns)
+        ends = [number * short + min(number, longer) for number in range(columns + 1)]
+        longest = [max(map(len, labels[start:end])) for start, end in pairwise(ends)]
+        if sum(_HANDLE + _GAP + 1 + 0.6 * letters for letters in longest) * _EM <= width:
+            return columns
+    return 1
