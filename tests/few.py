@@ -60,6 +60,7 @@ class Few:
         self._choices()
         self._tags()
         self._retrieval()
+        self._texts()
 
     def copy(self, source: str, rows: slice, target: str = "", keep: Keep = lambda _: True) -> list[Row]:
         """Rows of one real file that ``keep`` accepts, as a file of the mirror, with its label names; the rows too."""
@@ -190,6 +191,13 @@ class Few:
         for code, text in (("de", "Sie kamen in die Stadt"), ("en", "They left town")):
             asked = [{"mention": f"{text} {n}.", "entity_id": f"Q{n}"} for n in range(0, 30, 5)]
             self.make(f"{mewslix}/{code}/test", asked)
+
+    def _texts(self) -> None:
+        """Short ones: a masked token costs a logit for every word of the real vocabulary."""
+        for folder in sorted((self.data / "mlm-text").iterdir()):
+            split = "validation" if folder.name == "en" else "train"
+            target = f"own--multilingual-text/{folder.name}/{split}"
+            self.copy(f"mlm-text/{folder.name}/train", slice(0, 3), target, lambda row: len(row["text"]) < 80)
 
 
 def tiny_encoder(root: Path, real: Path) -> None:
