@@ -8,7 +8,7 @@ from xsweep.report.views import declared
 
 def test_the_report_says_it() -> None:
     of = mixed(weights={"squad": 0.5}, examples=1500)
-    assert declared(of) == [
-        "multi trains on 1\N{NARROW NO-BREAK SPACE}500 rows",
-        "multi mixes snli and squad by proportional sampling, one head per format and multiplies losses by 0.5 (squad)",
-    ]
+    said = declared(of)
+    assert said[0] == "multi trains on 1\N{NARROW NO-BREAK SPACE}500 rows"
+    mixes = "multi mixes snli and squad by proportional sampling, one head per format"
+    assert said[-1] == f"{mixes} and multiplies losses by 0.5 (squad)"
