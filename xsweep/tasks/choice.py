@@ -9,7 +9,7 @@ import numpy as np
 
 from xsweep.errors import DataError
 from xsweep.tasks.features import Features, FloatArray, Ragged, Tokenizer, batches, wants_type_ids
-from xsweep.tasks.metrics import mean_points
+from xsweep.tasks.labels import accuracy, likeliest
 from xsweep.tasks.rows import Choice, Place, groups_of
 from xsweep.tasks.task import Task
 
@@ -91,21 +91,11 @@ class ChoiceFormat:
 
         ``outputs`` holds (choices,) logits for each feature. Of equal logits the first choice wins.
         """
-        import pyarrow
-
-        chosen = np.array([int(np.argmax(row)) for row in outputs], dtype=np.int16)
-        gold = np.array([example.label for example in examples], dtype=np.int16)
-        return pyarrow.table(
-            {
-                "id": np.array([example.id for example in examples], dtype=np.int32),
-                "prediction": chosen,
-                "correct": (chosen == gold).astype(np.int8),
-            }
-        )
+        return likeliest(outputs, examples)
 
     def score(self, predictions: pyarrow.Table) -> dict[str, float]:
         """``accuracy`` in points, 0 to 100."""
-        return {"accuracy": mean_points(predictions.column("correct").to_pylist())}
+        return accuracy(predictions)
 
 
 FORMAT = ChoiceFormat()

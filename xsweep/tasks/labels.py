@@ -1,4 +1,4 @@
-"""Labels meet by name: integers under the data set's names, or names themselves, as the task's indices."""
+"""Labels meet by name, and one label per example is predicted and scored alike whatever the format."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from xsweep.tasks.rows import Place
+import numpy as np
+
+from xsweep.tasks.features import FloatArray
+from xsweep.tasks.metrics import mean_points
+from xsweep.tasks.rows import Choice, Pair, Place
 
 if TYPE_CHECKING:
     import pyarrow
@@ -56,6 +60,26 @@ def own_names(table: pyarrow.Table, place: Place, name: str) -> tuple[str, ...]:
     if declared and carried and declared != carried and not renamed:
         raise place.fault(f"`labels` says {', '.join(declared)}, but the data set says {', '.join(carried)}")
     return declared or carried
+
+
+def likeliest(outputs: Sequence[FloatArray], examples: Sequence[Pair | Choice]) -> pyarrow.Table:
+    """``id``, ``prediction`` (the first of the largest logits) and ``correct`` (0 or 1) of each example, in order."""
+    import pyarrow
+
+    chosen = np.array([int(np.argmax(row)) for row in outputs], dtype=np.int16)
+    gold = np.array([example.label for example in examples], dtype=np.int16)
+    return pyarrow.table(
+        {
+            "id": np.array([example.id for example in examples], dtype=np.int32),
+            "prediction": chosen,
+            "correct": (chosen == gold).astype(np.int8),
+        }
+    )
+
+
+def accuracy(predictions: pyarrow.Table) -> dict[str, float]:
+    """``accuracy`` of a table of predictions, in points, 0 to 100."""
+    return {"accuracy": mean_points(predictions.column("correct").to_pylist())}
 
 
 def _few(names: Mapping[str, int], most: int = 20) -> str:

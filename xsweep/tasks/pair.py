@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xsweep.tasks.features import Features, FloatArray, Ragged, Tokenizer, batches, wants_type_ids
-from xsweep.tasks.labels import UNLABELLED, label_index, own_names
-from xsweep.tasks.metrics import mean_points
+from xsweep.tasks.labels import UNLABELLED, accuracy, label_index, likeliest, own_names
 from xsweep.tasks.rows import Pair, Place, groups_of
 from xsweep.tasks.task import Task
 
@@ -79,21 +78,11 @@ class PairFormat:
 
         ``outputs`` holds (labels,) logits for each feature. Of equal logits the first label wins.
         """
-        import pyarrow
-
-        chosen = np.array([int(np.argmax(row)) for row in outputs], dtype=np.int16)
-        gold = np.array([example.label for example in examples], dtype=np.int16)
-        return pyarrow.table(
-            {
-                "id": np.array([example.id for example in examples], dtype=np.int32),
-                "prediction": chosen,
-                "correct": (chosen == gold).astype(np.int8),
-            }
-        )
+        return likeliest(outputs, examples)
 
     def score(self, predictions: pyarrow.Table) -> dict[str, float]:
         """``accuracy`` in points, 0 to 100."""
-        return {"accuracy": mean_points(predictions.column("correct").to_pylist())}
+        return accuracy(predictions)
 
 
 FORMAT = PairFormat()
