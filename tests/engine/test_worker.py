@@ -38,7 +38,7 @@ def test_jobs_are_handed_out_in_order_and_once() -> None:
         assert await box.take(1, "b") == (jobs[1].key, jobs[1])
         assert await box.take(0, "a", (jobs[0].key, OK)) == (jobs[2].key, jobs[2])
         assert await box.wait(jobs[0].key) == {**OK, "group": 0}
-        assert await box.news(0) == ([(jobs[0].key, {**OK, "group": 0})], 2, [])
+        assert await box.news(0) == ([(jobs[0].key, {**OK, "group": 0})], 2, [jobs[2].key, jobs[1].key])
 
     play(story())
 

@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from xsweep.store.files import sync_folder, write_atomic
+from xsweep.train.tensors import write_tensors
 from xsweep.train.world import World
+
+VERSION = 2
+"""Raised when what a checkpoint holds changes: a stage that was interrupted before then starts over."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Checkpoints:
         with self._world.together():
             if self._world.first:
                 files = {path.name: path.stat().st_size for path in sorted(folder.glob("rank-*"))}
-                marker = {"step": step, "world": self._world.size, "files": files}
+                marker = {"version": VERSION, "step": step, "world": self._world.size, "files": files}
                 write_atomic(folder / "whole.json", json.dumps(marker).encode())
                 self._drop_all_but(folder)
         self._last = time.monotonic()
@@ -64,9 +68,8 @@ class Checkpoints:
 
     def _write(self, folder: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         rank = self._world.rank
-        folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"rank-{rank}.safetensors"
-        save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, path)
+        write_tensors({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, path)
         with path.open("rb+") as handle:
             os.fsync(handle.fileno())
         own = {**state, "random": random_state(self._world.device)}
@@ -80,12 +83,12 @@ class Checkpoints:
 
 
 def newest(folder: Path, workers: int) -> int:
-    """Step of the newest whole checkpoint in ``folder`` by as many ``workers``, or -1."""
+    """Step of the newest whole checkpoint in ``folder`` of this version by as many ``workers``, or -1."""
     found = [-1]
     for marker in folder.glob("checkpoint-*/whole.json"):
         value = json.loads(marker.read_bytes())
         whole = all(_size(marker.parent / name) == size for name, size in value["files"].items())
-        if whole and value["world"] == workers:
+        if whole and value["world"] == workers and value.get("version") == VERSION:
             found.append(int(value["step"]))
     return max(found)
 

@@ -6,13 +6,10 @@ part of it, and ``gather``, the whole; for one worker both are the parameter its
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import safe_open
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
@@ -21,7 +18,7 @@ from torch.distributed.tensor import DTensor
 from xsweep.errors import EnvironmentProblem
 from xsweep.models.heads import Network
 from xsweep.models.load import layers
-from xsweep.store.files import guarded
+from xsweep.train.tensors import write_tensors
 from xsweep.train.world import World
 
 
@@ -81,14 +78,7 @@ def save_weights(network: nn.Module, path: Path, world: World) -> None:
         if world.first:
             tensors[name] = whole.cpu().contiguous()
     if world.first:
-        with guarded(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                save_file(tensors, path)
-            except SafetensorError as error:
-                if f"os error {errno.ENOSPC}" not in str(error):
-                    raise
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        write_tensors(tensors, path)
 
 
 def load_weights(network: nn.Module, path: Path, world: World, *, head: str) -> None:
