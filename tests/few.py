@@ -23,16 +23,23 @@ LANGUAGES = {
 }  # fmt: skip
 """Target -> languages with rows here."""
 
+SCALING = ("none", "snli", "nli_mix", "qa_mix", "snli_shuffled", "longer")
+"""Arms of the scaling grid's reduced copy."""
+
 Keep = Callable[[Mapping[str, Any]], bool]
 Row = dict[str, Any]
 
 
 def reduced(name: str) -> str:
-    """The shipped sweep file ``name``: all its arms and targets, one tiny model, one seed and one trial."""
+    """The shipped sweep file ``name``: its arms and all its targets, one tiny model, one seed and one trial."""
     sweep = yaml.safe_load((SWEEPS / f"{name}.yaml").read_text("utf-8"))
     targets = [{"task": target} if isinstance(target, str) else target for target in sweep["targets"]]
+    # Arms of one format differ in their rows alone; the mixtures of the scaling grid read all of them.
+    arms = SCALING if name == "xtreme_r" else None
+    kept = [arm for arm in sweep["arms"] if arms is None or (arm if isinstance(arm, str) else arm["name"]) in arms]
     space = {"trials": 1, "lr": 0.001, "epochs": 1}
     sweep |= {
+        "arms": kept,
         "models": [{"name": "tiny", "id": "made/tiny", "pooling": "mean"}],
         "targets": [
             target | {"languages": [code for code in here if code in target.get("languages", here)]}

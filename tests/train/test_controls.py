@@ -23,7 +23,7 @@ from xsweep.tasks.examples import load_split
 from xsweep.tasks.task import Task
 from xsweep.train.data import SUBSET_SEED, Reader
 from xsweep.train.live import live
-from xsweep.train.loop import Loop
+from xsweep.train.part import Part
 from xsweep.train.world import World
 
 
@@ -86,11 +86,11 @@ def test_other_formats_learn_nothing_from_shuffled_labels(place: Place, name: st
 def test_labels_are_shuffled_the_same_for_every_seed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
 
-    def spied(network: Any, features: Any, *rest: Any) -> Loop:
+    def spied(network: Any, form: str, features: Any, *rest: Any) -> Part:
         seen.append(features.targets)
-        return Loop(network, features, *rest)
+        return Part(network, form, features, *rest)
 
-    monkeypatch.setattr("xsweep.train.stage.Loop", spied)
+    monkeypatch.setattr("xsweep.train.material.Part", spied)
     task, model = place.task("others"), place.model()
     for seed in (1, 2):
         run(place.context(), place.stage(task, model, seed=seed, hyper=Hyper(1e-3, 1), shuffled=True))
