@@ -14,7 +14,7 @@ from tests.few import Few, reduced, tiny_encoder
 from xsweep.plan.cells import build_plan
 from xsweep.spec.load import load_sweep
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
