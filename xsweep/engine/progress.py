@@ -85,11 +85,11 @@ def to_do(resolver: Resolver, trials_done: Mapping[str, int]) -> Counter[Unit]:
     plan, todo = resolver.plan, Counter[Unit]()
     for _, job in resolver.pretraining():
         todo[PRETRAINING, job.stages[-1].model.name] += 1
-    for cell in (cell for level in plan.levels for cell in level):
+    for cell in plan.searches:
         study = resolver.study(cell)
         if study is None or resolver.store.decision(study.address) is None:
             todo[SEARCHING, cell.model] += plan.space(cell).trials - trials_done.get(study.address if study else "", 0)
-    for model, arm, seed in dict.fromkeys((c.model, c.arm, c.seed) for c in plan.cells if plan.arm(c.arm).trained):
+    for model, arm, seed in plan.intermediates:
         stage = resolver.intermediate(model, arm, seed)
         if stage is None or resolver.store.manifest(stage.key) is None:
             todo[REPORTING, model] += 1

@@ -112,8 +112,7 @@ class _Launch:
 
     def open(self) -> bool:
         """Whether anything is left to do."""
-        searches = (cell for level in self.plan.levels for cell in level)
-        return any(map(self._undecided, searches)) or any(True for _ in self.resolver.ready())
+        return any(map(self._undecided, self.plan.searches)) or any(True for _ in self.resolver.ready())
 
     def go(self, pool: GroupPool, scratch: Path, stop: Stop) -> None:
         """Pretrain what has no weights yet, run the levels of studies, then the reporting stages."""
@@ -168,8 +167,8 @@ class _Launch:
 
     def _trials_done(self) -> dict[str, int]:
         """Trials that the store has of each study without a decision, by address."""
-        searches = (cell for level in self.plan.levels for cell in level)
-        return {study.address: len(self._finished(study)) for cell in searches if (study := self._undecided(cell))}
+        open_ = (study for cell in self.plan.searches if (study := self._undecided(cell)))
+        return {study.address: len(self._finished(study)) for study in open_}
 
     def _undecided(self, cell: Cell) -> Study | None:
         study = self.resolver.study(cell)

@@ -30,9 +30,8 @@ def weights_to_write(resolver: Resolver) -> int:
     plan, store = resolver.plan, resolver.store
     stages = [job.stages[-1] for _, job in resolver.pretraining()]
     params = [resolver.model(stage.model.name).params or 0 for stage in stages]
-    searches = {(cell.model, cell.arm, cell.seed) for level in plan.levels for cell in level if cell.target is None}
-    reported = {(cell.model, cell.arm, cell.seed) for cell in plan.cells if plan.arm(cell.arm).trained}
-    for model, arm, seed in searches | reported:
+    searches = {(cell.model, cell.arm, cell.seed) for cell in plan.searches if cell.target is None}
+    for model, arm, seed in searches.union(plan.intermediates):
         stage = resolver.intermediate(model, arm, seed)
         if stage is None or not store.has_weights(stage.key):
             params.append(resolver.model(model).params or 0)

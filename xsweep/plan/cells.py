@@ -43,6 +43,21 @@ class Plan:
     cells: tuple[Cell, ...]
     """Reporting cells, in file order."""
 
+    @property
+    def searches(self) -> tuple[Cell, ...]:
+        """Every search, level by level."""
+        return tuple(cell for level in self.levels for cell in level)
+
+    @property
+    def intermediates(self) -> tuple[tuple[str, str, int], ...]:
+        """(model, arm, seed) of every intermediate stage behind the reporting cells, once, in their order."""
+        trained = (cell for cell in self.cells if self.arm(cell.arm).trained)
+        return tuple(dict.fromkeys((cell.model, cell.arm, cell.seed) for cell in trained))
+
+    def seedless(self, cell: Cell) -> bool:
+        """Whether a reporting cell scores the model as it comes, so that one stage serves every seed."""
+        return cell.arm == BASELINE and not self.target(cell.target or "").trained
+
     def arm(self, name: str) -> Arm:
         """The arm of that name."""
         return next(arm for arm in self.sweep.arms if arm.name == name)

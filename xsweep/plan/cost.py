@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from xsweep.models.model import Model
-from xsweep.plan.cells import BASELINE, Cell, Plan
+from xsweep.plan.cells import Cell, Plan
 from xsweep.plan.mixing import masked_share, rows_each
 from xsweep.spec.sweep import Arm, Target
 
@@ -48,21 +48,20 @@ def estimate(plan: Plan, counted: Mapping[str, Mapping[str, int]] = MappingProxy
     models = tuple(_with_counts(model, counted.get(model.name)) for model in plan.sweep.models)
     plan = replace(plan, sweep=plan.sweep.model_copy(update={"models": models}))
     sweep = plan.sweep
-    searches = [cell for level in plan.levels for cell in level]
-    first = [cell for cell in searches if cell.target is None]
-    second = [cell for cell in searches if cell.target]
-    arms = [(c.model, c.arm, c.seed) for c in plan.cells if plan.arm(c.arm).trained]
-    shared = [Cell(model, arm, None, seed, "report") for model, arm, seed in dict.fromkeys(arms)]
+    first = [cell for cell in plan.searches if cell.target is None]
+    second = [cell for cell in plan.searches if cell.target]
+    arms = sum(plan.arm(cell.arm).trained for cell in plan.cells)
+    shared = [Cell(model, arm, None, seed, "report") for model, arm, seed in plan.intermediates]
     trials = sweep.search.intermediate.trials, sweep.search.target.trials
     trained = [cell for cell in plan.cells if plan.target(cell.target or "").trained]
     asked = len({(c.model, c.arm, c.target) for c in trained})
-    scored = [cell for cell in plan.cells if cell in trained or cell.arm != BASELINE or cell.seed == sweep.seeds[0]]
+    scored = [cell for cell in plan.cells if cell.seed == sweep.seeds[0] or not plan.seedless(cell)]
     return Cost(
         (
             *_pretraining(plan),
             Line("intermediate trials", trials[0] * len(first), trials[0] * len(first), _sum(plan, first, trials[0])),
             Line("target trials", trials[1] * asked, trials[1] * len(second), _sum(plan, second, trials[1])),
-            Line("intermediate", len(arms), len(shared), _sum(plan, shared, 1)),
+            Line("intermediate", arms, len(shared), _sum(plan, shared, 1)),
             Line("target", len(trained), len(trained), _sum(plan, trained, 1)),
             Line("evaluate", len(plan.cells), len(scored), _scoring(plan, scored)),
         )

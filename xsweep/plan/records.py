@@ -48,8 +48,8 @@ def collect(resolver: Resolver) -> list[Record]:
     """Every stage of the sweep: pretraining, trials of decided studies, then the stages behind each reporting cell."""
     plan = resolver.plan
     records = [record for model in plan.sweep.models for record in _pretrained(resolver, model.name)]
-    records += [record for level in plan.levels for cell in level for record in _trials(resolver, cell)]
-    for model, arm, seed in dict.fromkeys((c.model, c.arm, c.seed) for c in plan.cells if plan.arm(c.arm).trained):
+    records += [record for cell in plan.searches for record in _trials(resolver, cell)]
+    for model, arm, seed in plan.intermediates:
         stage = resolver.intermediate(model, arm, seed)
         records.append(_record(resolver, Cell(model, arm, None, seed, "report"), "intermediate", stage))
     for cell in plan.cells:
@@ -98,7 +98,6 @@ def _record(
     if stage and stage.kind == "evaluate":
         trained = resolver.target(cell)
         hyper = trained.hyper if trained else None
-    shared = kind == "evaluate" and cell.arm == BASELINE and not plan.target(cell.target or "").trained
     common = cell.target is not None and any(sources_of(t) & sources_of(tasks[0]) for t in arm.reads)
     return Record(
         key=stage.key if stage else None,
@@ -115,5 +114,5 @@ def _record(
         manifest=resolver.store.manifest(stage.key) if stage else None,
         same_data=common,
         metric="mean" if len(tasks) > 1 and arm.mixture else tasks[0].metric,
-        serves=plan.sweep.seeds if shared else (),
+        serves=plan.sweep.seeds if kind == "evaluate" and plan.seedless(cell) else (),
     )

@@ -168,7 +168,7 @@ class Resolver:
         """
         assert cell.target
         target = self.plan.target(cell.target)
-        if not target.trained and cell.arm == BASELINE:
+        if self.plan.seedless(cell):
             return self._scoring(target, cell.model, self.pretrained(cell.model), 0)
         parent = self.target(cell) if target.trained else self.intermediate(cell.model, cell.arm, cell.seed)
         return self._scoring(target, cell.model, parent, parent.seed) if parent else None
