@@ -38,7 +38,8 @@ class Progress:
 
     todo: Counter[Unit]
     clock: Callable[[], float] = time.monotonic
-    _spent: dict[Unit, list[float]] = field(default_factory=dict)
+    _jobs: Counter[Unit] = field(default_factory=Counter)
+    _seconds: dict[Unit, float] = field(default_factory=dict)
     _start: float | None = None
 
     def __post_init__(self) -> None:
@@ -54,11 +55,12 @@ class Progress:
             self._start = self.clock() - seconds
         self.todo[unit] = max(0, self.todo[unit] - 1)
         self.done = min(self.done + 1, self.total)
-        self._spent.setdefault(unit, []).append(seconds)
+        self._jobs[unit] += 1
+        self._seconds[unit] = self._seconds.get(unit, 0.0) + seconds
 
     def left(self) -> float | None:
         """Seconds until the end, by the mean time of each unit's jobs and the pace at which groups got through them."""
-        spent = sum(map(sum, self._spent.values()))
+        spent = sum(self._seconds.values())
         guesses = {unit: self._guess(unit) for unit, count in self.todo.items() if count}
         if self._start is None or not spent or None in guesses.values():
             return None
@@ -68,15 +70,11 @@ class Progress:
     def _guess(self, unit: Unit) -> float | None:
         """Mean seconds of the unit's jobs; else of its phase; else, for reporting runs, of searching; else unknown."""
         phase, model = unit
-        likely = [
-            (phase, model),
-            (phase, None),
-            *([(SEARCHING, model), (SEARCHING, None)] if phase == REPORTING else []),
-        ]
-        for wanted in likely:
-            known = [s for (p, m), each in self._spent.items() if (p, m if wanted[1] else None) == wanted for s in each]
-            if known:
-                return sum(known) / len(known)
+        for known in (phase, SEARCHING) if phase == REPORTING else (phase,):
+            ended = [other for other in self._jobs if other[0] == known]
+            units = [(known, model)] if (known, model) in ended else ended
+            if units:
+                return sum(self._seconds[u] for u in units) / sum(self._jobs[u] for u in units)
         return None
 
 

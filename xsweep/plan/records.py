@@ -9,7 +9,7 @@ from xsweep.models.model import Model
 from xsweep.plan.cells import BASELINE, Cell, Role
 from xsweep.plan.resolve import Resolver
 from xsweep.plan.stage import Hyper, Kind, Stage
-from xsweep.spec.sweep import CONTROL, Arm
+from xsweep.spec.sweep import Arm
 from xsweep.store.manifests import Manifest
 from xsweep.tasks.catalog import sources_of
 
@@ -60,11 +60,8 @@ def collect(resolver: Resolver) -> list[Record]:
 
 
 def family(arm: Arm) -> str:
-    """The arm's family: declared, or that of its tasks where they agree; ``none`` for the baseline."""
-    if arm.control:
-        return CONTROL
-    families = {task.family for task in arm.reads}
-    return arm.family or (families.pop() if len(families) == 1 else "mixture" if families else BASELINE)
+    """The arm's family, declared or derived; ``none`` for the baseline."""
+    return arm.family or arm.derived_family or BASELINE
 
 
 def _pretrained(resolver: Resolver, model: str) -> Iterator[Record]:

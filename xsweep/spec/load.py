@@ -14,7 +14,7 @@ from xsweep.spec.check import Part
 from xsweep.spec.check_control import controls
 from xsweep.spec.check_task import check_languages, check_task
 from xsweep.spec.node import Findings, Node, shown
-from xsweep.spec.sweep import CONTROL, Arm, Layout, Search, Sweep, Target, Training
+from xsweep.spec.sweep import Arm, Layout, Search, Sweep, Target, Training
 from xsweep.spec.words import did_you_mean, unknown_field, validated
 from xsweep.spec.yaml12 import read
 from xsweep.tasks.catalog import CATALOG
@@ -186,12 +186,7 @@ class _Loader:
         arm: Arm | None = validated(Arm, node, self.found, partial=lost or unread)
         if arm is None or arm.family is not None:
             return arm
-        if arm.control:
-            return arm.model_copy(update={"family": CONTROL})
-        if not known:
-            return arm
-        families = {task.family for task in arm.reads}
-        return arm.model_copy(update={"family": families.pop() if len(families) == 1 else "mixture"})
+        return arm.model_copy(update={"family": arm.derived_family})
 
     def _mixed(self, node: Node) -> tuple[Node, bool]:
         """An arm whose ``sampling`` is written out and whose ``mlm`` has its text, and whether that is unknown."""

@@ -70,6 +70,14 @@ class Arm(Mixture):
     """The arm whose steps a compute-matched control has."""
 
     @property
+    def derived_family(self) -> Family | None:
+        """The family of an arm that declares none: its tasks' where they agree; None where there are no tasks."""
+        if self.control:
+            return CONTROL
+        families = {task.family for task in self.reads} if self.tasks else set()
+        return families.pop() if len(families) == 1 else "mixture" if families else None
+
+    @property
     def trained(self) -> bool:
         """Whether there is an intermediate stage; the baseline and a compute-matched control have none."""
         return bool(self.tasks)
