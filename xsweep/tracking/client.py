@@ -45,10 +45,8 @@ def tracking(uri: str) -> Iterator[MlflowClient]:
         from sqlalchemy.exc import SQLAlchemyError
     except (OSError, HTTPException, ValueError) as error:
         raise EnvironmentProblem(f"MLflow at {shown(uri)} cannot be reached: {error}") from error
-    for chatty in (
-        "alembic",
-        "mlflow",
-    ):  # after the import, which sets the level; errors are raised, and said in a line
+    # After the import, which sets the level; errors are raised, and said in a line.
+    for chatty in ("alembic", "mlflow"):
         logging.getLogger(chatty).setLevel(logging.CRITICAL)
     try:
         yield MlflowClient(tracking_uri=uri, registry_uri=uri)
@@ -73,7 +71,7 @@ def _probe(uri: str) -> None:
     if not re.match(r"https?://", uri):
         return
     # Credentials go through MLflow's own variables; urllib would take them for a part of the host's name.
-    address = re.sub(r"//[^/@]*@", "//", uri).rstrip("/") + "/health"
+    address = shown(uri).rstrip("/") + "/health"
     try:
         urllib.request.urlopen(address, timeout=PATIENCE).close()
     except urllib.error.HTTPError:

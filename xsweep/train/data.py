@@ -96,9 +96,9 @@ class Reader:
         if any(task.format == "retrieval" for task in tasks):
             # Which texts are asked for and which are only searched differs from part to part.
             key |= {"listed": listed, "part": part}
-        # The language and the scoring are no matter of the features, but of the examples beside them.
         if only:
             key |= {"only": [task.name == only for task in tasks]}
+        # The language and the scoring are no matter of the features, but of the examples beside them.
         held = (content_key(key), part, language, *(task.scoring for task in tasks))
 
         def choose() -> Chosen:
