@@ -101,7 +101,9 @@ def frame_of(sweep: Sweep, records: Sequence[Record], scores: pl.DataFrame) -> p
     known = pl.when(pl.col("ended").is_in(LOST)).then("ended").otherwise(pl.lit("missing"))
     whole = whole.join(ended, _RUN, "left", maintain_order="left").with_columns(
         status=pl.coalesce("status", known),
-        group=pl.col("target").replace_strict({n: group_of(t.task) for n, t in targets.items()}, return_dtype=pl.String),
+        group=pl.col("target").replace_strict(
+            {n: group_of(t.task) for n, t in targets.items()}, return_dtype=pl.String
+        ),
         chance=pl.col("target").replace_strict(
             {n: chance_of(t.task) for n, t in targets.items()}, return_dtype=pl.Float64
         ),

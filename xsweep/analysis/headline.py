@@ -53,7 +53,9 @@ def headline(families: pl.DataFrame, design: Design) -> pl.DataFrame:
         _sized(f"slope_{name}", units, Sizes.slope, NO_SLOPE)
         for name, units in (("nli", nli), ("qa", qa), ("difference", between))
     ]
-    rows += [_sized(f"beyond_1b_{name}", units, Sizes.contrast, NO_CONTRAST) for name, units in (("nli", nli), ("qa", qa))]
+    rows += [
+        _sized(f"beyond_1b_{name}", units, Sizes.contrast, NO_CONTRAST) for name, units in (("nli", nli), ("qa", qa))
+    ]
     holm = dict(zip(PRIMARY, adjusted([_p(rows, name) for name in PRIMARY], "holm"), strict=True))
     return pl.DataFrame(
         [
