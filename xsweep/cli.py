@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -175,7 +176,7 @@ def report(
         from xsweep.analysis.scores_file import read_scores
         from xsweep.report.page import write_scores_report
 
-        command = f"xsweep report --scores {scores} --out {out}"
+        command = f"xsweep report --scores {shlex.quote(str(scores))} --out {shlex.quote(str(out))}"
         written = write_scores_report(out, read_scores(scores), scores.name, command)
     typer.echo(f"found:   {written.finding}\nreport:  {written.page}")
 

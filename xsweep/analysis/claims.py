@@ -41,8 +41,8 @@ CLAIMS = pl.Schema(
         "reason": pl.String(),
     }
 )
-"""One row per claim. Points, but for shares of arms; an open end of the region is null. ``basis`` says what the estimate
-is of, ``reason`` why there is none or no verdict."""
+"""One row per claim. Points, but for shares of arms; an open end of the region is null. ``basis`` says what the
+estimate is of, ``reason`` why there is none or no verdict."""
 
 
 class Region(Declared):

@@ -8,10 +8,11 @@ for the reader, unless the other order is the alphabet, which works in one direc
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations, permutations
+from itertools import combinations
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from xsweep.analysis.design import BASELINE
 from xsweep.analysis.estimate import Values
@@ -55,18 +56,23 @@ def suspects(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _suspects(profiles: dict[str, Values], languages: list[str]) -> Iterator[tuple[object, ...]]:
     found: dict[str, dict[tuple[str, str], tuple[float, float]]] = {}
+    names, shapes = list(profiles), np.array([_shape(own) for own in profiles.values()])
     alphabet = _alphabetical(languages)
-    orders = {ALPHABETICAL: alphabet} if np.sum(alphabet != np.arange(len(languages))) > 2 else {}
+    orders: dict[str, NDArray[np.intp]] = (
+        {ALPHABETICAL: alphabet} if np.sum(alphabet != np.arange(len(languages))) > 2 else {}
+    )
     for one, other in combinations(range(len(languages)), 2):
-        order = np.arange(len(languages))
+        order = np.arange(len(languages), dtype=np.intp)
         order[[one, other]] = order[[other, one]]
         orders[f"{languages[one]} and {languages[other]} exchanged"] = order
-    for moved, still in permutations(profiles, 2):
-        given = _agreement(profiles[moved], profiles[still])
-        best = max(orders, key=lambda name: _agreement(profiles[moved][orders[name]], profiles[still]))
-        after = _agreement(profiles[moved][orders[best]], profiles[still])
-        if after >= AGREES and after - given >= BETTER:
-            found.setdefault(best, {})[moved, still] = (given, after)
+    ways = list(orders)
+    given = shapes @ shapes.T
+    for moved, name in enumerate(names):
+        after = shapes[moved][np.array(list(orders.values()))] @ shapes.T
+        for still in np.flatnonzero((after.max(axis=0) >= AGREES) & (after.max(axis=0) - given[moved] >= BETTER)):
+            best = int(after[:, still].argmax())
+            pair = (float(given[moved, still]), float(after[best, still]))
+            found.setdefault(ways[best], {})[name, names[int(still)]] = pair
     for what, pairs in found.items():
         yield from _sides(what, pairs)
 
@@ -84,15 +90,15 @@ def _sides(what: str, pairs: dict[tuple[str, str], tuple[float, float]]) -> Iter
     yield what, ", ".join(moved), ", ".join(still), before, after
 
 
-def _alphabetical(languages: list[str]) -> Values:
+def _alphabetical(languages: list[str]) -> NDArray[np.intp]:
     """Where each language's value stands if the values follow the alphabet, English first where it is first."""
     first = languages[0] == ENGLISH
     alphabet = sorted(languages, key=lambda code: (first and code != ENGLISH, code))
-    return np.array([alphabet.index(code) for code in languages])
+    return np.array([alphabet.index(code) for code in languages], dtype=np.intp)
 
 
-def _agreement(one: Values, other: Values) -> float:
-    """Correlation of two profiles; 0 where one is flat."""
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
-        return 0.0
-    return float(np.corrcoef(one, other)[0, 1])
+def _shape(profile: Values) -> Values:
+    """The profile about its mean, of length one, so that products are correlations; zeros where it is flat."""
+    centred = profile - profile.mean()
+    length = float(np.linalg.norm(centred))
+    return np.asarray(centred / length) if length > 1e-9 else np.zeros_like(centred)

@@ -40,12 +40,9 @@ def t_estimate(values: Values, level: float = 0.95) -> Estimate:
 
 
 def spread(mean: float, error: float, df: float, n: int, level: float = 0.95) -> Estimate:
-    """``mean`` +- t ``error``; with no spread at all the interval is a point and its p says nothing but equal or not."""
+    """``mean`` +- t ``error``; with no spread at all the interval is a point, and p 1 or 0."""
     half = float(stats.t.ppf((1 + level) / 2, df)) * error
-    if error < 1e-12:
-        p = 1.0 if abs(mean) < 1e-12 else 0.0
-    else:
-        p = float(2 * stats.t.sf(abs(mean) / error, df))
+    p = float(2 * stats.t.sf(abs(mean) / error, df)) if error > 1e-12 else float(abs(mean) < 1e-12)
     return Estimate(mean, mean - half, mean + half, float(df), p, n)
 
 

@@ -86,9 +86,7 @@ def holes(records: Sequence[Record], sweep: Sweep) -> pl.DataFrame:
 
 def holes_of_file(frame: pl.DataFrame, design: Design) -> pl.DataFrame:
     """HOLES of a FRAME that no records stand behind: runs without a score in each language of their target."""
-    by_cell = {
-        key: own for key, own in frame.filter("primary").group_by("model", "arm", "target", "seed", maintain_order=True)
-    }
+    by_cell = dict(iter(frame.filter("primary").group_by("model", "arm", "target", "seed", maintain_order=True)))
     rows = []
     pairs = [(a, t) for a in design.arms for t in design.targets if (a, t) not in design.left_out]
     for model, (arm, target), seed in product(design.models, pairs, design.seeds):

@@ -33,7 +33,8 @@ def sign_flip(values: Values) -> float | None:
 def labels(one: Values, other: Values) -> float | None:
     """Two-sided p that two families of tasks, a value each, do not differ: by every split of the tasks.
 
-    Its floor is 1 / 10 for three against three, so such a test cannot say anything at .05. None beyond a million splits.
+    Its floor is 1 / 10 for three against three, so such a test cannot say anything at .05. None beyond a
+    million splits.
     """
     both = np.concatenate((one, other))
     if not len(one) or not len(other) or comb(len(both), len(one)) > 1_000_000:

@@ -14,7 +14,7 @@ ROWS = 1000
 
 
 def gain(scale: str) -> pl.Expr:
-    """The gain of ``treated`` over ``baseline`` (points; beside ``n`` and ``chance``) on a scale; null where undefined."""
+    """The gain of ``treated`` over ``baseline`` (points, beside ``n`` and ``chance``); null where undefined."""
     treated, baseline = pl.col("treated"), pl.col("baseline")
     if scale == ERROR:
         return pl.when(baseline < 100).then(100 * (treated - baseline) / (100 - baseline))

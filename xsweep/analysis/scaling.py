@@ -1,4 +1,4 @@
-"""Gain against size as weights on sizes: slope, contrast beyond 1B and hinge are each a weighted sum of one seed's gains.
+"""Gain against size as weights on sizes: slope, contrast beyond 1B and hinge are weighted sums of one seed's gains.
 
 Models of different ladders differ in more than size, so each ladder has an intercept of its own and only what lies
 within ladders counts. Sizes enter as log10(params) - 9, so that an intercept is the gain at 1B.
@@ -52,7 +52,7 @@ class Sizes:
         return len(set(self.params))
 
     def weights(self, *terms: Values) -> Values | None:
-        """(terms, M): least-squares weights of ``terms`` beside an intercept per ladder; None where they are confounded."""
+        """(terms, M): least-squares weights of ``terms`` beside an intercept per ladder; None if confounded."""
         design = np.column_stack([self.intercepts, *terms])
         if np.linalg.matrix_rank(design) < design.shape[1]:
             return None

@@ -43,7 +43,7 @@ def read_scores(path: Path) -> pl.DataFrame:
         raise DataError("\n".join(faults))
     table = _filled(path, _typed(path, raw))
     _refuse(path, [*_disagreements(table), *_duplicates(table), *_unpaired(table)])
-    return table.select(FRAME.names()).cast(dict(FRAME))
+    return table.select(FRAME.names()).cast(FRAME)
 
 
 def remarks(frame: pl.DataFrame) -> list[str]:

@@ -92,7 +92,7 @@ def gains_table(means: pl.DataFrame, gains: pl.DataFrame, design: Design, langua
 def gains_all_languages(table: pl.DataFrame, cells: pl.DataFrame) -> pl.DataFrame:
     """GAINS_ALL_LANGUAGES from GAINS and ``language_gains``."""
     others = cells.filter(languages="others").sort("target", "language", "seed")
-    by_arm = {key: own for key, own in others.group_by("model", "arm", maintain_order=True)}
+    by_arm = dict(iter(others.group_by("model", "arm", maintain_order=True)))
     rows = []
     for line in table.iter_rows(named=True):
         own = by_arm[line["model"], line["arm"]]
@@ -151,4 +151,4 @@ def averages(frame: pl.DataFrame, design: Design) -> pl.DataFrame:
         n_languages=pl.col("languages").first().cast(pl.Int64),
         n_seeds=pl.col("every").count().cast(pl.Int64),
     )
-    return found.select(AVERAGES.names()).cast(dict(AVERAGES))
+    return found.select(AVERAGES.names()).cast(AVERAGES)

@@ -14,7 +14,8 @@ CAPTIONS: Mapping[str, str] = {
     "$\\dagger$: intermediate task and target train on a common data set.",
     "gains_all_languages": "Gain in points with 95\\,\\% intervals for these languages and for languages in general "
     "(seeds crossed with languages, Satterthwaite).",
-    "slopes": "Gain against $\\log_{10}$ of parameters, by every declared method. $q$: Benjamini--Hochberg, exploratory.",
+    "slopes": "Gain against $\\log_{10}$ of parameters, by every declared method. "
+    "$q$: Benjamini--Hochberg, exploratory.",
     "budgets": "What each search was allowed to spend.",
     "failures": "Runs by how they ended, with Wilson's 95\\,\\% interval of the share that ended badly.",
     "claims": "Claims under test.",
@@ -23,8 +24,9 @@ CAPTIONS: Mapping[str, str] = {
 }
 """Tables that have a LaTeX form, and what stands above each."""
 
-_SPECIAL = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-            "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}"}  # fmt: skip
+_SPECIAL = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+            "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+            "<": r"\textless{}", ">": r"\textgreater{}"}  # fmt: skip
 _LEFT_OUT = ("covers", "q", "missing", "same_data", "p_sign_flip")
 _PS = ("p", "p_holm", "q", "p_fisher", "p_sign_flip")
 _BOLD = "estimate"
@@ -40,7 +42,7 @@ def latex(name: str, table: pl.DataFrame) -> str:
 
     An estimate is bold where its interval leaves zero out. Needs the package booktabs alone.
     """
-    columns = [column for column in table.columns if column not in _LEFT_OUT or name == "slopes" and column == "q"]
+    columns = [column for column in table.columns if column not in _LEFT_OUT or (name == "slopes" and column == "q")]
     kinds = "".join("l" if table.schema[column] == pl.String else "r" for column in columns)
     lines = [" & ".join(escape(column.replace("_", " ")) for column in columns) + r" \\"]
     lines += [r"\midrule"]
@@ -66,6 +68,8 @@ def _cell(column: str, row: Mapping[str, Any], name: str) -> str:
     if column in _PS:
         return "$<$.001" if value < 0.001 else f"{value:.3f}".lstrip("0") if value < 1 else "1.000"
     digits = 2 if name in ("slopes", "claims") or str(row.get("quantity", "")).startswith("slope") else 1
+    if column == "df":
+        return f"${value:.0f}$"
     if column in ("rate", "low", "high") and name == "failures":
         digits = 2
     text = f"{value:.1e}" if column == "lr" else f"{value:.{digits}f}"

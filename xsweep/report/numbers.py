@@ -143,8 +143,8 @@ def three_way_rows(table: pl.DataFrame, design: Design) -> list[dict[str, str]]:
 def suspect_notes(table: pl.DataFrame) -> list[str]:
     """A sentence for each disagreement about which languages are hard."""
     return [
-        f"{row['target']}, {row['metric']}: read with {row['what']}, the scores of {row['models']} would agree with those "
-        f"of {row['against']} (correlation over languages {row['as_given']:.2f} as given, "
+        f"{row['target']}, {row['metric']}: read with {row['what']}, the scores of {row['models']} would agree with "
+        f"those of {row['against']} (correlation over languages {row['as_given']:.2f} as given, "
         f"{row['once_reordered']:.2f} so). Nothing was changed."
         for row in table.iter_rows(named=True)
     ]
