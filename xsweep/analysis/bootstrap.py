@@ -1,8 +1,8 @@
 """Crossed bootstrap over seeds and shared examples, as two matrix products: for what has no formula.
 
 Every seed is scored on the same examples, so seeds and examples are crossed: both are drawn, independently, and the
-same draw serves both arms. Of parallel test sets the source example is drawn, once for all languages. With few seeds its
-percentiles are too narrow (three seeds: 81 % for 95 %), so the t interval stays primary.
+same draw serves both arms. Of parallel test sets the source example is drawn, once for all languages. With few seeds
+its percentiles are too narrow (three seeds: 81 % for 95 %), so the t interval stays primary.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ EQUIVALENCE = pl.Schema(
     }
 )
 """``low`` and ``high`` are the 90 % interval that the two tests at 5 % amount to; ``p_below`` is of the gain being at
-or below -margin, ``p_above`` of it being at or above +margin, ``p`` the larger. ``verdict``: ``no gain that matters``, ``a
-gain that matters`` (the interval is all beyond a margin), or ``not resolved``."""
+or below -margin, ``p_above`` of it being at or above +margin, ``p`` the larger. ``verdict``: ``no gain that matters``,
+``a gain that matters`` (the interval is all beyond a margin), or ``not resolved``."""
 
 NOTHING, SOMETHING, OPEN = "no gain that matters", "a gain that matters", "not resolved"
 
