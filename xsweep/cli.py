@@ -165,7 +165,8 @@ def report(
 ) -> None:
     """Write the report again from what is tracked, or of scores from elsewhere, without training anything.
 
-    Examples: xsweep report sweeps/pilot.yaml; xsweep report --scores scores.csv --out report
+    Example: xsweep report sweeps/pilot.yaml
+    Or: xsweep report --scores scores.csv --out report
     """
     if (sweep is None) == (scores is None) or (scores is None) != (out is None):
         raise errors.UsageError("report takes a SWEEP, or else --scores FILE and --out DIR")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -36,10 +37,10 @@ def test_rates_with_wilson_and_fisher(tmp_path: Path) -> None:
 
 def test_runs_that_were_not_made_are_in_no_rate() -> None:
     sweep = made_up.sweep()
-    lost = {("target", ("small", "snli", "xnli", 1)): "diverged"}
-    frame = made_up.frame(sweep, missing=[("small", "snli", "xquad", 2), ("small", "snli", "xnli", 1)], statuses=lost)
+    statuses: Any = {("evaluate", ("small", "snli", "xnli", 1)): "failed"}
+    frame = made_up.frame(sweep, missing=[("small", "snli", "xquad", 2)], statuses=statuses)
     found = row(failures(frame), model="small", arm="snli")
-    assert (found["runs"], found["missing"], found["diverged"], found["ok"]) == (5, 1, 1, 4)
+    assert (found["runs"], found["missing"], found["failed"], found["ok"]) == (5, 1, 1, 4)
 
 
 def test_a_degenerate_run_is_in_left_out_or_a_guess(tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_a_hinge_with_one_size_beyond_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("size", "noise", "verdict"),
-    [(0.05, 0.05, NOTHING), (2.0, 0.1, SOMETHING), (-0.4, 1.0, OPEN)],
+    [(0.05, 0.05, NOTHING), (2.0, 0.1, SOMETHING), (0.0, 1.0, OPEN)],
     ids=["none", "large", "unclear"],
 )
 def test_no_gain_beyond_a_billion_is_shown_and_not_inferred_from_p(
