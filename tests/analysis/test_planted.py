@@ -12,7 +12,7 @@ from tests.analysis.planted import SIZES, analysed, read, row, table
 from xsweep.analysis.design import Design
 from xsweep.analysis.equivalence import NOTHING, OPEN, SOMETHING
 from xsweep.analysis.headline import HEADLINE_TABLE, PRIMARY
-from xsweep.analysis.slopes import BETWEEN, PER_SEED
+from xsweep.analysis.slopes import BETWEEN, BY_TASK, PER_SEED
 
 QUANTITIES = [
     "mean_gain_nli", "mean_gain_qa", "mean_gain_difference", "slope_nli", "slope_qa", "slope_difference",
@@ -57,6 +57,11 @@ def test_noisy_gains_are_inside_their_intervals_and_every_method_agrees(tmp_path
     assert row(slopes, method="pooled least squares")["df"] == 6
     assert abs(row(slopes, method="weighted by seeds' spread")["estimate"] - 1.5) < 0.3
     assert row(slopes, method="lack of fit (Q)")["p"] > 0.01
+    tasks = row(slopes, method=BY_TASK)
+    assert (tasks["estimate"], tasks["p"]) == (
+        pytest.approx(top["estimate"]),
+        1.0,
+    )  # one task a side: nothing to exchange
     least, most = (row(slopes, method=f"{end} without one size")["estimate"] for end in ("least", "most"))
     assert least <= top["estimate"] <= most
     assert abs(row(slopes, method="Theil-Sen")["estimate"] - 1.5) < 0.4

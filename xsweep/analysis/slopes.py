@@ -11,12 +11,13 @@ from scipy import stats
 
 from xsweep.analysis.design import Design
 from xsweep.analysis.estimate import Estimate, t_estimate
-from xsweep.analysis.gains import ALL, family_gains, paired_gains
+from xsweep.analysis.gains import ALL, family_gains, over_targets, paired_gains
 from xsweep.analysis.headline import NO_SIZE, NO_SLOPE
 from xsweep.analysis.multiple import adjusted
+from xsweep.analysis.permutation import labels
 from xsweep.analysis.scales import CHANCE, POINTS, SCALES
 from xsweep.analysis.scaling import Sizes
-from xsweep.analysis.units import Units, difference, families_of, family_units, weighed
+from xsweep.analysis.units import Units, difference, families_of, family_units, of_rows, weighed
 
 SLOPES = pl.Schema(
     {
@@ -39,6 +40,7 @@ SLOPES = pl.Schema(
 of parameters. ``q`` is the p adjusted over the exploratory rows: all but those of the headline."""
 
 PER_SEED = "per-seed slopes"
+BY_TASK = "tasks exchanged between families"
 BETWEEN = "qa - nli"
 
 _HINGE = "needs two sizes on each side of 1B"
@@ -50,7 +52,8 @@ def slopes(frame: pl.DataFrame, design: Design) -> pl.DataFrame:
     for scale in SCALES:
         if scale == CHANCE and frame["chance"].null_count():
             continue
-        families = family_gains(paired_gains(frame, design, scale))
+        gains = paired_gains(frame, design, scale)
+        families = family_gains(gains)
         targets = [ALL, *design.targets] if scale == POINTS and len(design.targets) > 1 else [ALL]
         for target in targets:
             units = {name: family_units(families, name, design, target) for name in families_of(design)}
@@ -61,7 +64,7 @@ def slopes(frame: pl.DataFrame, design: Design) -> pl.DataFrame:
                 whole = scale == POINTS and target == ALL
                 found = _whole(own) if whole else [(PER_SEED, _slope(own))]
                 if whole and family == BETWEEN:
-                    found = [*found, *pooled(units["nli"], units["qa"])]
+                    found = [*found, *pooled(units["nli"], units["qa"]), (BY_TASK, by_task(gains, design))]
                 sizes = own.sizes.count if own.sizes else None
                 rows += [where | _row(method, estimate, sizes) for method, estimate in found]
     table = pl.DataFrame(rows, SLOPES)
@@ -79,6 +82,25 @@ def scale_dependent(table: pl.DataFrame) -> list[str]:
     families = dict.fromkeys(shown["family"])
     pairs = {f: [by_scale.get((f, scale)) for scale in (POINTS, "logit")] for f in families}
     return [f for f, (one, other) in pairs.items() if one is not None and other is not None and one * other < 0]
+
+
+def by_task(gains: pl.DataFrame, design: Design) -> Estimate:
+    """The difference of mean slopes with the intermediate task as the unit, from ``paired_gains``; its p is exact."""
+    slopes_of: dict[str, list[float]] = {"nli": [], "qa": []}
+    cells = gains.filter(pl.col("target") != ALL, ~pl.col("same_data"), languages="others")
+    for arm, family in design.arms.items():
+        own = cells.filter(arm=arm)
+        if family not in slopes_of or own.is_empty():
+            continue
+        by = ["model", "ladder", "params", "arm", "family", "seed"]
+        found = _slope(of_rows(over_targets(own, by, ["gain"]), design))
+        if found.value is None:
+            return Estimate(reason=f"{arm}: {found.reason}")
+        slopes_of[family].append(found.value)
+    nli, qa = (np.array(values) for values in slopes_of.values())
+    if not len(nli) or not len(qa):
+        return Estimate(reason="a family has no task")
+    return Estimate(float(qa.mean() - nli.mean()), p=labels(qa, nli), n=len(design.seeds))
 
 
 def pooled(nli: Units, qa: Units) -> Iterator[tuple[str, Estimate]]:

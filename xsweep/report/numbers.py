@@ -9,7 +9,7 @@ import polars as pl
 
 from xsweep.analysis.claims import family_claims, named
 from xsweep.analysis.design import Design
-from xsweep.report.words import DASH, count, decimals, family_name, p_value
+from xsweep.report.words import DASH, count, decimals, p_value
 
 _QUANTITIES = {
     "mean_gain_nli": "Mean gain, {nli}",
@@ -68,7 +68,7 @@ def headline_rows(table: pl.DataFrame, design: Design) -> list[dict[str, str]]:
     return rows
 
 
-def slope_rows(table: pl.DataFrame) -> list[dict[str, str]]:
+def slope_rows(table: pl.DataFrame, design: Design) -> list[dict[str, str]]:
     """The slopes that have a value, as strings, and one row for those of a family and reason that have none."""
     rows = []
     unsaid: dict[tuple[str, str], list[str]] = {}
@@ -78,7 +78,7 @@ def slope_rows(table: pl.DataFrame) -> list[dict[str, str]]:
             continue
         rows.append(
             {
-                "family": _families(row["family"]),
+                "family": _families(row["family"], design),
                 "what": ("all targets" if row["target"] == "all" else row["target"]) + ", " + row["scale"],
                 "method": row["method"],
                 "estimate": decimals(row["estimate"], 2, True),
@@ -91,7 +91,7 @@ def slope_rows(table: pl.DataFrame) -> list[dict[str, str]]:
     blank = dict.fromkeys(("what", "estimate", "interval", "p", "q"), DASH)
     for (family, reason), methods in unsaid.items():
         called = ", ".join(dict.fromkeys(methods))
-        rows.append(blank | {"family": _families(family), "method": called, "reason": reason})
+        rows.append(blank | {"family": _families(family, design), "method": called, "reason": reason})
     return rows
 
 
@@ -150,8 +150,8 @@ def suspect_notes(table: pl.DataFrame) -> list[str]:
     ]
 
 
-def _families(name: str) -> str:
-    return " minus ".join(family_name(part) for part in name.split(" - "))
+def _families(name: str, design: Design) -> str:
+    return " minus ".join(named(design, part) for part in name.split(" - "))
 
 
 def _span(row: Mapping[str, Any], digits: int) -> str:

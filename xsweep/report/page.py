@@ -143,7 +143,7 @@ def _context(
         "scored": cells - tables["holes"].height,
         "question": numbers.question(tables["headline"], design),
         "headline": numbers.headline_rows(tables["headline"], design),
-        "slopes": numbers.slope_rows(tables["slopes"]),
+        "slopes": numbers.slope_rows(tables["slopes"], design),
         "claims": numbers.claim_rows(tables["claims"]),
         "equivalence": numbers.equivalence_rows(tables["equivalence"], design),
         "three_ways": numbers.three_way_rows(tables["three_ways"], design),
