@@ -76,6 +76,10 @@ def test_a_hinge_is_found_and_a_line_has_none(tmp_path: Path) -> None:
     assert change["low"] < -2 < change["high"] < 0
     above = row(slopes, family="nli", method="hinge: slope above 1B")
     assert above["low"] < -1.8 < above["high"]
+    means = row(slopes, family="nli", method="hinge: change of slope, of the means")
+    assert (means["estimate"], means["df"]) == (pytest.approx(change["estimate"]), 2)
+    assert means["p"] < 0.05
+    assert row(slopes, family="nli", method="hinge: AICc less that of a line")["reason"] == "needs 6 sizes"
     straight = row(slopes, family="qa", method="hinge: change of slope at 1B")
     assert straight["low"] < 0 < straight["high"]
 

@@ -43,6 +43,9 @@ PER_SEED = "per-seed slopes"
 BY_TASK = "tasks exchanged between families"
 BETWEEN = "qa - nli"
 
+_EXACT = 1e-12
+"""A sum of squares that is rounding."""
+_MEANS = ("hinge: change of slope, of the means", "hinge: AICc less that of a line")
 _HINGE = "needs two sizes on each side of 1B"
 
 
@@ -161,11 +164,38 @@ def _whole(units: Units) -> list[tuple[str, Estimate]]:
     names = ("hinge: slope up to 1B", "hinge: change of slope at 1B", "hinge: slope above 1B")
     weights = sizes.hinge() if sizes and not units.reason else None
     if weights is None:
-        found += [(name, Estimate(reason=units.reason or (_HINGE if sizes else NO_SIZE))) for name in names]
+        lost = units.reason or (_HINGE if sizes else NO_SIZE)
+        found += [(name, Estimate(reason=lost)) for name in (*names, *_MEANS)]
     else:
         found += [(name, t_estimate(units.gains @ row)) for name, row in
                   zip(names, (*weights, weights.sum(axis=0)), strict=True)]  # fmt: skip
+        found += zip(_MEANS, _hinge_of_means(units), strict=True)
     return [*found, *_free(units)]
+
+
+def _hinge_of_means(units: Units) -> tuple[Estimate, Estimate]:
+    """Change of slope at 1B from the means alone (t squared is F(1, n - k)), and what it is worth by AICc."""
+    from statsmodels.regression.linear_model import OLS
+
+    sizes, means = units.sizes, units.gains.mean(axis=0)
+    assert sizes is not None  # there are weights
+    line = np.column_stack([sizes.intercepts, sizes.logs])
+    bent = np.column_stack([line, np.maximum(0.0, sizes.logs)])
+    count, terms = bent.shape
+    fit = OLS(means, bent).fit() if count > terms else None
+    if fit is None or fit.ssr < _EXACT:
+        why = "as many terms as sizes" if fit is None else "the means lie on it"
+        return Estimate(reason=why), Estimate(reason=why)
+    change = _fitted(fit, len(units.seeds))
+    if count < terms + 3:  # AICc of k parameters, the variance among them, needs k + 2 means
+        return change, Estimate(reason=f"needs {terms + 3} sizes")
+    gain = _aicc(float(fit.ssr), count, terms + 1) - _aicc(float(OLS(means, line).fit().ssr), count, terms)
+    return change, Estimate(gain, n=len(units.seeds))
+
+
+def _aicc(squares: float, count: int, parameters: int) -> float:
+    penalty = 2 * parameters * (parameters + 1) / (count - parameters - 1)
+    return count * float(np.log(squares / count)) + 2 * parameters + penalty
 
 
 def _free(units: Units) -> Iterator[tuple[str, Estimate]]:
