@@ -6,6 +6,9 @@ from collections.abc import Callable, Collection, Sequence
 from itertools import product
 from typing import Any
 
+import polars as pl
+
+from xsweep.analysis.frame import frame_of
 from xsweep.models.model import Model
 from xsweep.plan.records import Record, family
 from xsweep.plan.stage import Hyper
@@ -13,6 +16,7 @@ from xsweep.spec.sweep import Arm, IntRange, LogUniform, Search, Space, Sweep, T
 from xsweep.store.keys import content_key
 from xsweep.store.manifests import Manifest, Status
 from xsweep.tasks.task import Data, Task
+from xsweep.tracking.frames import scores_from_records
 
 SMALL = Model(name="small", path="small", ladder="made-up", params=100_000_000, embedding_params=90_000_000)
 LARGE = Model(name="large", path="large", ladder="made-up", params=560_000_000, embedding_params=250_000_000)
@@ -143,3 +147,9 @@ def records(
                 test = {code: {goal.task.metric: v, "n": 300} for code, v in value.items()}
                 add("evaluate", "report", cell, trained, test=test)
     return found
+
+
+def frame(of: Sweep, **how: Any) -> pl.DataFrame:
+    """FRAME of the made-up sweep; ``how`` as for ``records``."""
+    made = records(of, **how)
+    return frame_of(of, made, scores_from_records(made))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -153,14 +154,31 @@ def run(
 
 @app.command()
 def report(
-    sweep: SweepFile, store: StoreFolder = DEFAULT_STORE, mirror: Mirrors = None, tracking: Tracking = None
+    sweep: Annotated[Path | None, typer.Argument(metavar="SWEEP", help="The sweep file; or else --scores.")] = None,
+    store: StoreFolder = DEFAULT_STORE,
+    mirror: Mirrors = None,
+    tracking: Tracking = None,
+    scores: Annotated[
+        Path | None, typer.Option("--scores", help="Scores from elsewhere instead: a tidy CSV or Parquet file.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the report of --scores.")] = None,
 ) -> None:
-    """Write the report again from what is tracked, without training anything.
+    """Write the report again from what is tracked, or of scores from elsewhere, without training anything.
 
     Example: xsweep report sweeps/pilot.yaml
+    Or: xsweep report --scores scores.csv --out report
     """
-    campaign = _campaign(sweep, store, mirror, tracking)
-    written = campaign.report(campaign.survey())
+    if (sweep is None) == (scores is None) or (scores is None) != (out is None):
+        raise errors.UsageError("report takes a SWEEP, or else --scores FILE and --out DIR")
+    if sweep is not None:
+        campaign = _campaign(sweep, store, mirror, tracking)
+        written = campaign.report(campaign.survey())
+    elif scores is not None and out is not None:
+        from xsweep.analysis.scores_file import read_scores
+        from xsweep.report.page import write_scores_report
+
+        command = f"xsweep report --scores {shlex.quote(str(scores))} --out {shlex.quote(str(out))}"
+        written = write_scores_report(out, read_scores(scores), scores.name, command)
     typer.echo(f"found:   {written.finding}\nreport:  {written.page}")
 
 

@@ -13,12 +13,11 @@ from scipy import stats
 from tests import made_up
 from xsweep.analysis.design import Design
 from xsweep.analysis.gains import family_gains, intervals, paired_gains
-from xsweep.tracking.frames import scores_from_records
 
 
 def gains_of(sweep: Any, **how: Any) -> pl.DataFrame:
-    records = made_up.records(sweep, **how)
-    return paired_gains(scores_from_records(records), Design.of(sweep, records))
+    frame = made_up.frame(sweep, **how)
+    return paired_gains(frame, Design.of(frame))
 
 
 def values(frame: pl.DataFrame, **where: Any) -> list[float | None]:
@@ -175,11 +174,9 @@ def test_what_both_arms_share_cancels(noise: dict[tuple[int, str], float], shift
 
 def test_controls_are_paired_like_any_arm_and_averaged_with_none() -> None:
     of = made_up.controlled()
-    records = made_up.records(of, scores=made_up.controlled_score)
-    gains = paired_gains(scores_from_records(records), Design.of(of, records))
+    gains = gains_of(of, scores=made_up.controlled_score)
     for arm, gain in made_up.CONTROLS.items():
         assert set(gains.filter(arm=arm)["gain"]) == {gain}
         assert set(gains.filter(arm=arm)["family"]) == {"control"}
-    plain = made_up.records(made_up.sweep())
-    without = paired_gains(scores_from_records(plain), Design.of(made_up.sweep(), plain))
+    without = gains_of(made_up.sweep())
     assert family_gains(gains).equals(family_gains(without))

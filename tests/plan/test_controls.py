@@ -14,6 +14,7 @@ from tests.plan.test_resolve import decide, resolver
 from tests.plan.test_stage import STAGE
 from tests.plan.test_untrained import TATOEBA
 from xsweep.analysis.design import Design
+from xsweep.analysis.frame import frame_of
 from xsweep.analysis.gains import paired_gains
 from xsweep.analysis.outcomes import budgets, holes
 from xsweep.engine.progress import REPORTING, to_do
@@ -224,7 +225,8 @@ def test_counts_of_a_sweep_with_controls_come_out_even(tmp_path: Path) -> None:
     assert ("longer", None) not in rows
     assert (rows["longer", "xnli"]["trials_planned"], rows["longer", "xnli"]["runs_done"]) == (0, 2)
     assert (rows["longer", "xnli"]["lr"], rows["longer", "xnli"]["epochs"]) == (1e-4, 7)
-    gains = paired_gains(scores_from_records(records), Design.of(at.plan.sweep, records))
+    frame = frame_of(at.plan.sweep, records, scores_from_records(records))
+    gains = paired_gains(frame, Design.of(frame))
     assert gains.filter(arm="longer", target="xnli", languages="others")["gain"].to_list() == [0.0, 0.0]
 
 
@@ -267,7 +269,8 @@ def test_a_target_that_is_not_trained_cannot_be_lengthened(tmp_path: Path) -> No
     run_all(at)
     records = collect(at)
     assert holes(records, at.plan.sweep).height == 0
-    gains = paired_gains(scores_from_records(records), Design.of(at.plan.sweep, records))
+    frame = frame_of(at.plan.sweep, records, scores_from_records(records))
+    gains = paired_gains(frame, Design.of(frame))
     assert set(gains.filter(arm="longer")["target"]) == {"xnli", "all"}
     assert gains.filter(arm="longer")["gain"].null_count() == 0
 

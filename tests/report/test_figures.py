@@ -13,12 +13,11 @@ from xsweep.models.model import Model
 from xsweep.report import figures
 from xsweep.report.curve import POINTS, curve_points
 from xsweep.report.figures import GRID, INK, LOOKS, MUTED, PAPER, draw, png, svg
-from xsweep.tracking.frames import scores_from_records
 
 
 def points_of(sweep: Any, **how: Any) -> pl.DataFrame:
-    records = made_up.records(sweep, **how)
-    families = family_gains(paired_gains(scores_from_records(records), Design.of(sweep, records)))
+    frame = made_up.frame(sweep, **how)
+    families = family_gains(paired_gains(frame, Design.of(frame)))
     return curve_points(families, intervals(families))
 
 

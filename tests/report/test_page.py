@@ -84,14 +84,14 @@ def standard(tmp_path_factory: pytest.TempPathFactory) -> tuple[Page, Path]:
 def test_answer_comes_first_with_its_interval(standard: tuple[Page, Path]) -> None:
     found, _ = standard
     assert "At large (560M parameters), the largest model here" in found.text
-    assert "+1.5 points for NLI (95 % interval +0.9 to +2.1, 3 seeds)" in found.text
-    assert "+0.5 points for QA (95 % interval −0.1 to +1.1, 3 seeds)" in found.text
+    assert "+1.5 points for NLI by snli and anli (95 % interval +0.9 to +2.1, 3 seeds)" in found.text
+    assert "+0.5 points for QA by squad (95 % interval −0.1 to +1.1, 3 seeds)" in found.text
     assert "nothing here speaks about models beyond 1B" in found.text
     assert "This is no scaling law." in found.text
     assert "24 of 24" not in found.text
     assert "48 of 48 cells scored" in found.text
     assert "every cell of the sweep has its score" in found.text
-    assert found.text.index("+1.5 points for NLI") < found.text.index("Every gain")
+    assert found.text.index("+1.5 points for NLI by") < found.text.index("Every gain")
 
 
 def test_nothing_is_loaded_from_outside_and_nothing_runs(standard: tuple[Page, Path]) -> None:
@@ -182,8 +182,8 @@ def test_sizes_too_close_for_a_slope_are_said(tmp_path: Path) -> None:
 
 def test_gains_on_the_page_are_those_of_the_table(standard: tuple[Page, Path]) -> None:
     found, path = standard
-    table = pl.read_csv(path.parent / "tables" / "gain_intervals.csv")
-    mean = table.filter(model="large", arm="anli", target="xquad", languages="others")["mean"].item()
+    table = pl.read_csv(path.parent / "tables" / "gains.csv")
+    mean = table.filter(model="large", arm="anli", target="xquad")["estimate"].item()
     row = next(row for row in found.cells if row[0].startswith("anli") and "to" in row[-1])
     assert row[-1].startswith(f"+{mean:.1f}")
 
@@ -229,7 +229,8 @@ def test_control_arms_are_shown_and_are_in_no_family(tmp_path: Path) -> None:
     blind = [("small", "snli-shuffled", None, 0), ("large", "snli-shuffled", None, 0)]
     statuses: dict[Any, Any] = {("intermediate", cell): "degenerate" for cell in blind}
     found, path = report(tmp_path, made_up.controlled(), statuses=statuses, scores=made_up.controlled_score)
-    families = "+1.5 points for NLI (95 % interval +0.9 to +2.1, 3 seeds) and +0.5 points for QA (95 % interval"
+    nli = "+1.5 points for NLI by snli and anli (95 % interval +0.9 to +2.1, 3 seeds)"
+    families = f"{nli} and +0.5 points for QA by squad (95 % interval"
     assert f"in languages other than English by {families}" in found.text
     assert (
         "Controls, which are in no family: +0.2 points for snli-shuffled (95 % interval +0.2 to +0.2, 3 seeds) and "
@@ -242,9 +243,9 @@ def test_control_arms_are_shown_and_are_in_no_family(tmp_path: Path) -> None:
     assert "snli-shuffled trains on shuffled labels" in found.text
     assert "longer trains each target as long as both stages of snli" in found.text
     assert "72 of 72 cells scored" in found.text
-    tables = {name: pl.read_csv(path.parent / "tables" / f"{name}.csv") for name in ("family_gains", "gains")}
+    tables = {name: pl.read_csv(path.parent / "tables" / f"{name}.csv") for name in ("family_gains", "paired_gains")}
     assert set(tables["family_gains"]["family"]) == {"nli", "qa"}
-    assert set(tables["gains"].filter(family="control")["arm"]) == {"snli-shuffled", "longer"}
+    assert set(tables["paired_gains"].filter(family="control")["arm"]) == {"snli-shuffled", "longer"}
     assert "control" not in (path.parent / "figures" / "gain_vs_params.csv").read_text()
 
 

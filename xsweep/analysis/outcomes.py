@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import product
 
 import polars as pl
 
-from xsweep.analysis.design import BASELINE
+from xsweep.analysis.design import BASELINE, Design
 from xsweep.plan.records import Record
 from xsweep.spec.sweep import Sweep
 from xsweep.tracking.facts import COUNTS, finite, seconds
@@ -40,10 +41,12 @@ BUDGETS = pl.Schema(
         "epochs": pl.Int64(),
         "runs_planned": pl.Int64(),
         "runs_done": pl.Int64(),
+        "gpu_hours": pl.Float64(),
     }
 )
 """One row per search that the reporting runs depend on. The five statuses count its trials; ``dev_score`` is the best
-trial's, in points, ``lr`` and ``epochs`` what was chosen. No trials planned: it uses the baseline's search."""
+trial's, in points, ``lr`` and ``epochs`` what was chosen. No trials planned: it uses the baseline's search. A file of
+scores gives trials, GPU-hours and the best score at most; a sweep's hours are among BUDGET_TIMES."""
 
 BUDGET_TIMES = pl.Schema(
     {
@@ -78,6 +81,22 @@ def holes(records: Sequence[Record], sweep: Sweep) -> pl.DataFrame:
             broken = (_broken(record, cell.arm) for record in before if record)
             where = next((row for row in broken if row), found)
             rows.append((cell.model.name, cell.arm, cell.target, cell.seed, *where))
+    return pl.DataFrame(rows, schema=HOLES, orient="row")
+
+
+def holes_of_file(frame: pl.DataFrame, design: Design) -> pl.DataFrame:
+    """HOLES of a FRAME that no records stand behind: runs without a score in each language of their target."""
+    by_cell = dict(iter(frame.filter("primary").group_by("model", "arm", "target", "seed", maintain_order=True)))
+    rows = []
+    pairs = [(a, t) for a in design.arms for t in design.targets if (a, t) not in design.left_out]
+    for model, (arm, target), seed in product(design.models, pairs, design.seeds):
+        own = by_cell.get((model.name, arm, target, seed))
+        scored = [] if own is None else own.filter(pl.col("score").is_not_null())["language"].to_list()
+        lost = [code for code in design.targets[target] if code not in scored]
+        if lost:
+            ended = next((s for s in own["status"] if s not in COUNTS), "no score") if own is not None else "missing"
+            where = "" if own is None else f"no score in {', '.join(lost)}"
+            rows.append((model.name, arm, target, seed, "evaluate", "not run" if ended == "missing" else ended, where))
     return pl.DataFrame(rows, schema=HOLES, orient="row")
 
 
@@ -129,8 +148,34 @@ def budgets(records: Sequence[Record], sweep: Sweep) -> pl.DataFrame:
         done = sum(r.manifest is not None and r.manifest.status in COUNTS for r in runs)
         best = max(dev, default=None)
         planned = space.trials if own else 0
-        rows.append((model, arm, kind, target, planned, len(trials), *counts, best, *chosen, len(runs), done))
+        rows.append((model, arm, kind, target, planned, len(trials), *counts, best, *chosen, len(runs), done, None))
     return pl.DataFrame(rows, schema=BUDGETS, orient="row")
+
+
+def budgets_of_file(frame: pl.DataFrame) -> pl.DataFrame:
+    """BUDGETS that a FRAME itself tells: a row per model, arm and target."""
+    by = ["model", "arm", "target"]
+    told = [pl.col("trials").max(), pl.col("dev_score").max(), pl.col("gpu_hours").max(), pl.col("score").count()]
+    runs = frame.group_by([*by, "seed", "repeat"], maintain_order=True).agg(told)
+    found = runs.group_by(by, maintain_order=True).agg(
+        stage=pl.lit("target"),
+        trials_done=pl.col("trials").max(),
+        dev_score=pl.col("dev_score").max(),
+        gpu_hours=pl.when(pl.col("gpu_hours").is_not_null().all()).then(pl.col("gpu_hours").sum()),
+        runs_planned=pl.len().cast(pl.Int64),
+        runs_done=(pl.col("score") > 0).sum().cast(pl.Int64),
+    )
+    absent = [pl.lit(None, kind).alias(name) for name, kind in BUDGETS.items() if name not in found.columns]
+    return found.with_columns(absent).select(BUDGETS.names())
+
+
+def uneven(table: pl.DataFrame) -> list[str]:
+    """``model / arm / target`` of each target search that has not as many trials as the baseline's, from BUDGETS."""
+    own = table.filter(pl.col("stage") == "target", pl.col("trials_done").is_not_null())
+    own = own.filter(pl.col("trials_planned").fill_null(1) > 0)  # the others use the baseline's
+    base = own.filter(arm=BASELINE).select("model", "target", base="trials_done")
+    odd = own.join(base, ["model", "target"], maintain_order="left").filter(pl.col("trials_done") != pl.col("base"))
+    return [" / ".join(row) for row in odd.select("model", "arm", "target").iter_rows()]
 
 
 def budget_times(records: Sequence[Record]) -> pl.DataFrame:

@@ -44,6 +44,8 @@ LOOKS = {
     "tagging": Look("#3b84b8", "P", (8, 2)),
     "mixture": Look("#8a63b8", "X", (2, 1)),
     "control": Look("#7a7a7a", "h", (1, 3)),
+    "retrieval": Look("#4f8a3d", "<", (4, 1, 4, 3)),
+    "text": Look("#9a6b4f", ">", (2, 3)),
 }
 
 _EM = 0.125

@@ -13,18 +13,25 @@ from typing import Any
 import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from xsweep.analysis.analyse import Analysis, analyse
 from xsweep.analysis.benchmark import benchmark_scores
 from xsweep.analysis.controls import controls
 from xsweep.analysis.design import Design
-from xsweep.analysis.gains import ALL, family_gains, intervals, paired_gains
-from xsweep.analysis.outcomes import budget_times, budgets, holes
+from xsweep.analysis.evp import evp
+from xsweep.analysis.failures import disagreeing
+from xsweep.analysis.frame import frame_of
+from xsweep.analysis.gains import ALL
+from xsweep.analysis.outcomes import budget_times, budgets, budgets_of_file, holes, holes_of_file, uneven
+from xsweep.analysis.provenance import data, environment
+from xsweep.analysis.scores_file import remarks
+from xsweep.analysis.slopes import scale_dependent
 from xsweep.plan.records import Record
-from xsweep.report import views
+from xsweep.report import answer, numbers, views
 from xsweep.report.benchmark import benchmark_tables
 from xsweep.report.curve import curve_points
 from xsweep.report.figures import FONTS, GRID, INK, LOOKS, MUTED, PAPER, draw, png, svg
 from xsweep.report.tables import csv, write_table
-from xsweep.report.words import count, family_name, size
+from xsweep.report.words import count, family_name, listed, p_value, size
 from xsweep.spec.sweep import Sweep
 from xsweep.store.files import guarded, write_atomic
 
@@ -37,6 +44,18 @@ class Report:
 
     page: Path
     finding: str
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where the scores came from: what the page says of it beside the numbers."""
+
+    title: str
+    command: str
+    tracking_note: str
+    caveats: Sequence[str]
+    sweep: Sweep | None = None
+    text: str = ""
 
 
 def write_report(
@@ -53,74 +72,121 @@ def write_report(
 ) -> Report:
     """Write ``tables/``, ``figures/`` and ``report.html`` under ``out``; returns the page and what it says first.
 
-    ``scores`` is SCORES, from MLflow or the store. ``caveats`` are said in a banner; ``tracking_note`` says how to
+    ``scores`` is SCORES of the same runs as ``records``, which say what was planned and what became of it.
+    ``command`` is what makes the results again, ``caveats`` what must be read first; ``tracking_note`` says how to
     open MLflow, or why the scores were not read from it. ``word_blind`` gives the controls of the artificial world:
     task -> language -> points; nothing for a sweep of real tasks. Equal arguments, equal bytes, but for the seconds in
     ``tables/budgets_times.csv``. Raises ``EnvironmentProblem`` when ``out`` cannot be written.
     """
-    design = Design.of(sweep, records)
-    tables = _tables(design, sweep, records, scores)
-    if word_blind:
-        tables["controls"] = controls(word_blind, scores, tables["budgets"], sweep)
-    gains, means = tables["gains"], tables["family_intervals"]
-    drawn = curve_points(tables["family_gains"], means)
-    found = views.answer(design, gains, means)
+    frame = frame_of(sweep, records, scores)
+    found = analyse(frame, Design.of(frame, sweep))
+    counted = benchmark_scores(scores, sweep)
+    spent = budgets(records, sweep)
+    extra = {
+        "budgets": spent,
+        "holes": holes(records, sweep),
+        "data": data(frame, records),
+        "environment": environment(frame, records),
+        "evp": evp(records),
+        **({} if counted.is_empty() else {"benchmark": counted}),
+        **({"controls": controls(word_blind, scores, spent, sweep)} if word_blind else {}),
+    }
+    source = _Source(sweep.name, command, tracking_note, caveats, sweep, sweep_text.strip("\n"))
+    with guarded(out):
+        write_atomic(out / "tables" / "budgets_times.csv", csv(budget_times(records)).encode())
+    return _write(out, found, extra, source)
+
+
+def write_scores_report(out: Path, frame: pl.DataFrame, name: str, command: str) -> Report:
+    """The same of a FRAME that was read from the file ``name``."""
+    found = analyse(frame, Design.of(frame))
+    extra = {
+        "budgets": budgets_of_file(frame),
+        "holes": holes_of_file(frame, found.design),
+        "data": data(frame),
+        "environment": environment(frame),
+    }
+    note = f"These scores were read from {name}; no run of them is tracked here."
+    return _write(out, found, extra, _Source(name, command, note, remarks(frame)))
+
+
+def _write(out: Path, found: Analysis, extra: Mapping[str, pl.DataFrame], source: _Source) -> Report:
+    tables = {**found.tables, **extra}
+    drawn = curve_points(tables["family_gains"], found.family_means)
+    said = answer.answer(found.design, found.gains, found.family_means)
     with guarded(out):
         for name, table in tables.items():
             write_table(out / "tables", name, table)
-        write_atomic(out / "tables" / "budgets_times.csv", csv(budget_times(records)).encode())
-        figures = _figures(out / "figures", drawn, design, found.sentence)
-        context = _context(design, sweep, tables, drawn, records) | {
-            "answer": found, "figures": figures, "sweep": sweep, "sweep_text": sweep_text.strip("\n"),
-            "command": command, "tracking_note": tracking_note, "caveats": caveats,
-        }  # fmt: skip
+        figures = _figures(out / "figures", drawn, found.design, said.sentence)
+        context = _context(found, tables, drawn, source) | {"answer": said, "figures": figures}
         write_atomic(out / "report.html", _render(context).encode())
-    return Report(out / "report.html", found.sentence)
-
-
-def _tables(design: Design, sweep: Sweep, records: Sequence[Record], scores: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """File name -> table, of everything that is the same for the same results."""
-    gains = paired_gains(scores, design)
-    families = family_gains(gains)
-    counted = benchmark_scores(scores, sweep)
-    return {
-        "scores": scores,
-        "gains": gains,
-        "gain_intervals": intervals(gains),
-        "family_gains": families,
-        "family_intervals": intervals(families),
-        "budgets": budgets(records, sweep),
-        "holes": holes(records, sweep),
-        **({} if counted.is_empty() else {"benchmark": counted}),
-    }
+    return Report(out / "report.html", said.sentence)
 
 
 def _context(
-    design: Design, sweep: Sweep, tables: Mapping[str, pl.DataFrame], drawn: pl.DataFrame, records: Sequence[Record]
+    found: Analysis, tables: Mapping[str, pl.DataFrame], drawn: pl.DataFrame, source: _Source
 ) -> dict[str, Any]:
-    cells = sum(record.kind == "evaluate" and record.role == "report" for record in records)
-    missing = tables["holes"].iter_rows(named=True)
-    means, gains = tables["gain_intervals"], tables["gains"]
+    design, sweep = found.design, source.sweep
+    scored = tables["scores"].filter(pl.col("score").is_not_null())
+    means = found.gain_means
     groups = {
-        name: views.gain_rows(design, means, gains, name) for name in sorted(set(means["languages"]), reverse=True)
+        name: views.gain_rows(design, means, found.gains, name)
+        for name in sorted(set(means["languages"]), reverse=True)
     }
+    pairs = len(design.arms) * len(design.targets) - len(design.left_out)
+    cells = len(design.models) * pairs * len(design.seeds)
     return {
+        "source": source,
+        "sweep": sweep,
         "design": design,
         "cells": cells,
         "scored": cells - tables["holes"].height,
+        "question": numbers.question(tables["headline"], design),
+        "headline": numbers.headline_rows(tables["headline"], design),
+        "slopes": numbers.slope_rows(tables["slopes"], design),
+        "claims": numbers.claim_rows(tables["claims"]),
+        "equivalence": numbers.equivalence_rows(tables["equivalence"], design),
+        "three_ways": numbers.three_way_rows(tables["three_ways"], design),
+        "failures": tables["failures"].filter(pl.col("rate") > 0).to_dicts(),
+        "warnings": _warnings(tables, design),
         "columns": views.columns(design),
         "gain_groups": groups,
         "points": {panel: views.point_rows(drawn, panel) for panel in (ALL, *design.targets)},
-        "score_tables": views.score_tables(design, tables["scores"]),
+        "score_tables": views.score_tables(design, scored),
         "benchmarks": benchmark_tables(design, tables["benchmark"]) if "benchmark" in tables else [],
         "controls": views.control_rows(tables["controls"]) if "controls" in tables else [],
-        "holes": list(missing),
+        "holes": list(tables["holes"].iter_rows(named=True)),
         "budgets": views.budget_rows(tables["budgets"], sweep),
-        "declared": views.declared(sweep),
-        "versions": views.versions(records),
+        "declared": views.declared(sweep) if sweep else [],
+        "versions": list(tables["environment"].iter_rows()),
         "downloads": {name: _data(csv(table)) for name, table in tables.items()},
-        "averaged": views.averaged(design),
+        "averaged": answer.averaged(design),
     }
+
+
+def _warnings(tables: Mapping[str, pl.DataFrame], design: Design) -> list[str]:
+    """What would make a reader doubt the numbers, found in the numbers themselves."""
+    said = numbers.suspect_notes(tables["suspects"])
+    odd = uneven(tables["budgets"])
+    if odd:
+        more = f" and {len(odd) - 3} more" if len(odd) > 3 else ""
+        said.append(
+            f"Budgets are not equal: {', '.join(odd[:3])}{more} had another number of trials than the baseline."
+        )
+    turned = scale_dependent(tables["slopes"])
+    if turned:
+        said.append(
+            f"Scale dependent: the slope of {listed(turned)} has one sign in points and another by the log odds, so it "
+            "is no finding."
+        )
+    quantities = [numbers.quantity(name, design) for name in disagreeing(tables["three_ways"])]
+    if quantities:
+        said.append(
+            f"The sign of {'; '.join(quantities)} changes with how degenerate and lost runs are counted: see below."
+        )
+    if len(design.seeds) == 1 and design.unit == "seed":
+        said.append("There is one seed, so there is no spread to see: no interval, no band and no test anywhere.")
+    return said
 
 
 def _figures(folder: Path, drawn: pl.DataFrame, design: Design, finding: str) -> dict[str, str]:
@@ -162,9 +228,10 @@ def _data(text: str) -> str:
 
 
 def _render(context: Mapping[str, Any]) -> str:
-    environment = Environment(
+    pages = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    environment.filters |= {"size": size, "family": family_name, "colour": lambda family: LOOKS[family].colour}
-    environment.globals |= {"css": (_HERE / "page.css").read_text("utf-8"), "count": count}
-    return environment.get_template("page.html.j2").render(context)
+    pages.filters |= {"size": size, "family": family_name, "p_value": p_value,
+                      "colour": lambda family: LOOKS[family].colour}  # fmt: skip
+    pages.globals |= {"css": (_HERE / "page.css").read_text("utf-8"), "count": count}
+    return pages.get_template("page.html.j2").render(context)

@@ -1,4 +1,4 @@
-"""Tables as files: CSV and Parquet with the same rows, equal bytes for equal results on any machine."""
+"""Tables as files: CSV, Parquet and LaTeX with the same rows, equal bytes for equal results on any machine."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from xsweep.report.latex import CAPTIONS, latex
 from xsweep.store.files import write_atomic
 
 DECIMALS = 6
@@ -33,8 +34,10 @@ def csv(table: pl.DataFrame) -> str:
 
 
 def write_table(folder: Path, name: str, table: pl.DataFrame) -> None:
-    """``name.csv`` and ``name.parquet`` in ``folder``."""
+    """``name.csv`` and ``name.parquet`` in ``folder``, and ``name.tex`` of those that papers print."""
     write_atomic(folder / f"{name}.csv", csv(table).encode())
+    if name in CAPTIONS:
+        write_atomic(folder / f"{name}.tex", latex(name, table).encode())
     temporary = folder / f".{name}.parquet"
     rounded(table).write_parquet(temporary, compression="zstd")
     write_atomic(folder / f"{name}.parquet", temporary.read_bytes())

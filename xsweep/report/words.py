@@ -19,12 +19,24 @@ def family_name(family: str) -> str:
 
 def points(value: float | None, signed: bool = False) -> str:
     """Points to one decimal; ``signed`` marks gains with their sign."""
+    return decimals(value, 1, signed)
+
+
+def decimals(value: float | None, digits: int, signed: bool = False) -> str:
+    """A number to ``digits`` decimals with a real minus sign; zero has no sign."""
     if value is None or not math.isfinite(value):
         return DASH
-    text = f"{abs(value):.1f}"
+    text = f"{abs(value):.{digits}f}"
     if float(text) == 0:
         return text
     return (MINUS if value < 0 else "+" if signed else "") + text
+
+
+def p_value(value: float | None) -> str:
+    """A p to three decimals, ``<.001`` below."""
+    if value is None:
+        return DASH
+    return "<.001" if value < 0.001 else f"{value:.3f}"
 
 
 def interval(low: float | None, high: float | None) -> str:
