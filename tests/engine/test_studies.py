@@ -23,7 +23,7 @@ SAMPLERS: tuple[Sampler, ...] = ("quasi-random", "random", "tpe")
 
 def study(sampler: Sampler, trials: int = 8, seed: int = 0, batch: int = 4, address: str = "a") -> Study:
     space = Space(trials=trials, lr=LogUniform(low=1e-6, high=1e-3), epochs=IntRange(low=1, high=5))
-    return Study(address, "m / nli", "intermediate", "m", "nli", None, space, sampler, seed, batch, 0)
+    return Study(address, "m / nli", "intermediate", "m", "nli", None, space, sampler, seed, batch)
 
 
 def ended(number: int, hyper: Hyper) -> Trial:

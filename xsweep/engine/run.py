@@ -20,7 +20,7 @@ from xsweep.engine.progress import PRETRAINING, REPORTING, SEARCHING, Event, Pro
 from xsweep.engine.search import run_level
 from xsweep.engine.signals import Stop, interruptible
 from xsweep.engine.space import check_space
-from xsweep.engine.studies import Suggestions, decide
+from xsweep.engine.studies import Suggestions
 from xsweep.errors import CtrlC, Interrupted, StoreFull
 from xsweep.plan.cells import Cell, Plan
 from xsweep.plan.prints import Prints
@@ -189,15 +189,17 @@ class _Launch:
             ended |= found
 
     def _trial_job(self, study: Study, hyper: Hyper) -> Job:
-        job = self.resolver.job(self.resolver.trial(study, hyper))
-        self._labels[job.key] = f"{study.label}, lr {hyper.lr:.2g}, {hyper.epochs} epochs"
+        stage, space = self.resolver.trial(study, hyper), study.space
+        nested = stage.training.schedule == "wsd" and space.lr.low == space.lr.high
+        job = self.resolver.job(stage, begins=hyper.until is not None or nested)
+        self._labels[job.key] = f"{study.label}, {_spoken(hyper)}"
         return job
 
     def _on_trial(self, pool: GroupPool, study: Study, trial: Trial) -> None:
         self.ran += 1
         self._trials.setdefault(study.address, {})[trial.number] = trial
         self._progress.ended((SEARCHING, study.model), pool.result(trial.key)["seconds"])
-        label, said = f"{study.label} t{trial.number:02d}", ""
+        label, said = f"{study.label} t{trial.number % study.space.trials:02d}", ""
         if trial.status == "failed":
             result = pool.result(trial.key)
             _stop_when_full(result)
@@ -205,11 +207,12 @@ class _Launch:
             self._note_failure(self._trial_job(study, trial.hyper), result)
         elif trial.score is not None:
             said = f"{trial.score:.1f} on English dev"
-        self.watch(Event("trial", label, trial.status, f"lr {trial.hyper.lr:g}, {trial.hyper.epochs} epochs  {said}"))
+        self.watch(Event("trial", label, trial.status, f"{_spoken(trial.hyper)}  {said}"))
 
     def _decide(self, study: Study) -> None:
-        trials = [trial for _, trial in sorted(self._finished(study).items())]
-        decision = decide(study, trials)
+        ended = self._finished(study)
+        trials = [trial for _, trial in sorted(ended.items())]
+        decision = Suggestions(study).decide(ended)
         if decision is None:
             self.failed[study.label] = "every trial failed; the first: " + (self._reason(trials[0]) if trials else "?")
             self.watch(Event("study", study.label, "failed", self.failed[study.label]))
@@ -219,6 +222,8 @@ class _Launch:
             for trial in trials:
                 if trial.key != decision["key"]:
                     self.store.evict(trial.key)
+        for trial in trials:
+            self.store.drop_beginning(self.resolver.trial(study, trial.hyper).beginning)
         hyper = decision["hyper"]
         self.watch(Event("study", study.label, "decided", f"lr {hyper['lr']:g}, {hyper['epochs']} epochs"))
 
@@ -267,6 +272,11 @@ class _Launch:
         stage = (unended or list(job.stages))[0]
         record_failure(self.store, stage, result["reason"])
         return stage.key
+
+
+def _spoken(hyper: Hyper) -> str:
+    stopped = f"{hyper.until} of " if hyper.until else ""
+    return f"lr {hyper.lr:g}, {stopped}{hyper.epochs} epochs"
 
 
 def _stop_when_full(result: Mapping[str, Any]) -> None:

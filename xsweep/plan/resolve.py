@@ -6,14 +6,16 @@ Everything here is read from the store afresh: nothing is remembered that a cras
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from xsweep.models.model import Model
-from xsweep.plan.cells import BASELINE, Cell, Plan
+from xsweep.plan.cells import BASELINE, Cell, Plan, Role
 from xsweep.plan.prints import Prints
 from xsweep.plan.stage import Hyper, Job, Stage
 from xsweep.plan.study import Study
+from xsweep.plan.transfer import transferred
 from xsweep.spec.sweep import Arm, Target, Training
 from xsweep.store.keys import content_key
 from xsweep.store.store import Store
@@ -67,18 +69,29 @@ class Resolver:
     # ---- studies ---------------------------------------------------------------------------------
 
     def study(self, cell: Cell) -> Study | None:
-        """The study of a search cell; None while the intermediate it starts from is undecided."""
+        """The study of a search cell; None while what it starts from, a smaller model's configurations too, is open."""
         parent = self._search_parent(cell)
         if parent is None and cell.target and cell.arm != BASELINE:
             return None
+        before = self.plan.before(cell)
+        seeded = self._best(before, cell) if before else ()
+        if seeded is None:
+            return None
         search, space = self.plan.sweep.search, self.plan.space(cell)
-        probe = self._training_stage(cell, Hyper(lr=1.0, epochs=1), search.seed, _key(parent))
+        halving = self.plan.halving(cell)
+        probe = self._training_stage(cell, Hyper(lr=1.0, epochs=1), cell.seed, _key(parent))
+        # Left out where they say nothing, so that addresses from before there were any stay as they were.
+        added = {
+            "halving": halving and halving.model_dump(mode="json"),
+            "seeded": [{"lr": hyper.lr, "epochs": hyper.epochs} for hyper in seeded],
+        }
         address = content_key(
             {
                 "stage": probe.payload(),
-                "space": space.model_dump(mode="json"),
+                "space": space.model_dump(mode="json", exclude={"models"}),
                 "sampler": search.sampler,
                 "batch": search.batch if search.sampler == "tpe" else 0,
+                **{name: value for name, value in added.items() if value},
             }
         )
         return Study(
@@ -90,14 +103,27 @@ class Resolver:
             target=cell.target,
             space=space,
             sampler=search.sampler,
-            seed=search.seed,
+            seed=cell.seed,
             batch=search.batch,
-            level=int(bool(cell.target) and cell.arm != BASELINE),
+            halving=halving,
+            seeded=seeded,
+            repeat=cell.repeat,
+            full=cell.role == "check",
         )
+
+    def _best(self, before: Cell, cell: Cell) -> tuple[Hyper, ...] | None:
+        """What a search tries of the smaller model's, scaled; None while that one has not decided."""
+        study, transfer = self.study(before), self.plan.sweep.search.transfer
+        decision = self.store.decision(study.address) if study else None
+        if decision is None or transfer is None:
+            return None
+        widths = self.prints.widths
+        return transferred(decision, transfer, widths[before.model] / widths[cell.model])
 
     def cell(self, study: Study) -> Cell:
         """The search cell that a study belongs to."""
-        return Cell(study.model, study.arm, study.target, study.seed, "search")
+        role: Role = "check" if study.full else "search"
+        return Cell(study.model, study.arm, study.target, study.seed, role, study.repeat)
 
     def trial(self, study: Study, hyper: Hyper) -> Stage:
         """The training stage that a trial of ``study`` runs."""
@@ -105,17 +131,21 @@ class Resolver:
         parent = self._search_parent(cell)
         return self._training_stage(cell, hyper, study.seed, _key(parent))
 
+    def decision(self, cell: Cell) -> Mapping[str, Any] | None:
+        """What the cell's study decided; None while it has not."""
+        study = self.study(cell)
+        return self.store.decision(study.address) if study else None
+
     def decided(self, cell: Cell) -> Hyper | None:
         """The hyperparameters that the cell's study chose; None while undecided or when every trial failed."""
-        study = self.study(cell)
-        decision = self.store.decision(study.address) if study else None
+        decision = self.decision(cell)
         return Hyper(**decision["hyper"]) if decision and decision["hyper"] else None
 
     # ---- reporting stages ------------------------------------------------------------------------
 
     def intermediate(self, model: str, arm: str, seed: int) -> Stage | None:
         """The intermediate stage of (model, arm) at a reporting seed; None while undecided."""
-        search = self.plan.intermediate_search(model, arm)
+        search = self.plan.intermediate_search(model, arm, self.plan.repeat(seed))
         hyper = self.decided(search)
         return self._training_stage(search, hyper, seed, _key(self.pretrained(model))) if hyper else None
 
@@ -127,7 +157,8 @@ class Resolver:
         assert cell.target
         if not self.plan.target(cell.target).trained:
             return None
-        hyper = self.decided(self.plan.target_search(cell.model, cell.arm, cell.target))
+        repeat = self.plan.repeat(cell.seed)
+        hyper = self.decided(self.plan.target_search(cell.model, cell.arm, cell.target, repeat))
         arm = self.plan.arm(cell.arm)
         if hyper is None:
             return None
@@ -193,13 +224,14 @@ class Resolver:
 
     # ---- jobs ------------------------------------------------------------------------------------
 
-    def job(self, stage: Stage) -> Job:
+    def job(self, stage: Stage, *, begins: bool = False) -> Job:
         """The stage, preceded by every ancestor whose weights are gone and must be made again."""
         chain = [stage]
         while (parent := chain[0].parent) and not self.store.has_weights(parent):
             chain.insert(0, self._stages[parent])
-        keep = {s.key for s in chain if s.kind in ("pretrain", "intermediate") or self.plan.sweep.keep == "all"}
-        return Job(tuple(chain), frozenset(keep - {s.key for s in chain if s.kind == "evaluate"}))
+        passed_on = ("pretrain", "intermediate")
+        kept = [s for s in chain if s.kind in passed_on or (self.plan.sweep.keep == "all" and s.kind != "evaluate")]
+        return Job(tuple(chain), frozenset(s.key for s in kept if not (s.hyper and s.hyper.until)), begins)
 
     def ready(self) -> Iterator[tuple[str, Job]]:
         """(label, job) of every reporting stage that may run now and has not ended.
@@ -254,7 +286,7 @@ class Resolver:
         """What a search starts from: the pretrained model, or of an arm the winning intermediate at the search seed."""
         if cell.target is None or cell.arm == BASELINE:
             return self.pretrained(cell.model)
-        return self.intermediate(cell.model, cell.arm, self.plan.sweep.search.seed)
+        return self.intermediate(cell.model, cell.arm, cell.seed)
 
     def _training_stage(
         self, cell: Cell, hyper: Hyper, seed: int, parent: str | None, matches: str | None = None

@@ -116,6 +116,7 @@ def _words(record: Record, manifest: Manifest, status: str) -> dict[str, str]:
     optional = {
         "study": record.study,
         "trial": None if record.trial is None else str(record.trial),
+        "repeat": str(record.repeat) if record.repeat else None,
         "parent": manifest.parent,
         "reason": manifest.reason[:1000],
     }
@@ -136,6 +137,7 @@ def _params(record: Record) -> dict[str, str]:
     }
     if record.hyper:
         params |= {"lr": repr(record.hyper.lr), "epochs": str(record.hyper.epochs)}
+        params |= {"until": str(record.hyper.until)} if record.hyper.until else {}
     if record.trial is not None:
         params["trial"] = str(record.trial)
     return {key: value for key, value in params.items() if value}
