@@ -277,8 +277,9 @@ class _Launch:
         """Keep every ready job in the pool until nothing is left that may run."""
         flying: dict[Future[dict[str, Any]], tuple[str, Job]] = {}
         submitted: set[str] = set()
+        more = True
         while not stop.event.is_set():
-            for label, job in ready() if not self.halted else ():
+            for label, job in ready() if more and not self.halted else ():
                 if job.key not in submitted and not any(stage.key in self._failed_keys for stage in job.stages):
                     submitted.add(job.key)
                     self._labels[job.key] = label
@@ -286,8 +287,11 @@ class _Launch:
             if not flying:
                 return
             ended, _ = wait(flying, timeout=1.0, return_when=FIRST_COMPLETED)
-            for future in ended:
-                self._on_job(pool, *flying.pop(future), future.result())
+            jobs = [flying.pop(future) for future in ended]
+            for (label, job), future in zip(jobs, ended, strict=True):
+                self._on_job(pool, label, job, future.result())
+            # Looking at every cell again takes its time, and only what others start from lets more run.
+            more = not flying or any(job.stages[-1].kind != "evaluate" for _, job in jobs)
         raise _stopped(stop)
 
     def _on_job(self, pool: GroupPool, label: str, job: Job, result: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Plan + store -> the stages that are decided so far, and those that may run now.
 
 A child of a study gets its key from the study's decision, so what is ready grows as decisions are written.
-Everything here is read from the store afresh: nothing is remembered that a crash could lose.
+Everything here is read from the store; remembered is only what is written once and never changes.
 """
 
 from __future__ import annotations
@@ -30,6 +30,12 @@ class Resolver:
         self.store = store
         self._models = {model.name: model for model in plan.sweep.models}
         self._stages: dict[str, Stage] = {}
+        self._made: dict[tuple[object, ...], Stage] = {}
+        """The same by what they were made from, which is quicker to compare than to hash."""
+        self._studies: dict[Cell, Study] = {}
+        self._decisions: dict[str, Mapping[str, Any]] = {}
+        self._statuses: dict[str, str] = {}
+        """Of the stages that are done with."""
 
     def model(self, name: str) -> Model:
         """The model of that name, its parameters filled in from its weights where the file leaves them out."""
@@ -70,6 +76,11 @@ class Resolver:
 
     def study(self, cell: Cell) -> Study | None:
         """The study of a search cell; None while what it starts from, a smaller model's configurations too, is open."""
+        if cell not in self._studies and (study := self._study(cell)):
+            self._studies[cell] = study
+        return self._studies.get(cell)
+
+    def _study(self, cell: Cell) -> Study | None:
         parent = self._search_parent(cell)
         if parent is None and cell.target and cell.arm != BASELINE:
             return None
@@ -113,8 +124,7 @@ class Resolver:
 
     def _best(self, before: Cell, cell: Cell) -> tuple[Hyper, ...] | None:
         """What a search tries of the smaller model's, scaled; None while that one has not decided."""
-        study, transfer = self.study(before), self.plan.sweep.search.transfer
-        decision = self.store.decision(study.address) if study else None
+        decision, transfer = self.decision(before), self.plan.sweep.search.transfer
         if decision is None or transfer is None:
             return None
         widths = self.prints.widths
@@ -134,7 +144,11 @@ class Resolver:
     def decision(self, cell: Cell) -> Mapping[str, Any] | None:
         """What the cell's study decided; None while it has not."""
         study = self.study(cell)
-        return self.store.decision(study.address) if study else None
+        if study is None:
+            return None
+        if study.address not in self._decisions and (decision := self.store.decision(study.address)):
+            self._decisions[study.address] = decision
+        return self._decisions.get(study.address)
 
     def decided(self, cell: Cell) -> Hyper | None:
         """The hyperparameters that the cell's study chose; None while undecided or when every trial failed."""
@@ -206,6 +220,12 @@ class Resolver:
 
     def _scoring(self, target: Target, model: str, parent: Stage | None, seed: int) -> Stage:
         """The stage that scores ``parent``, or the model as it comes."""
+        made = (target.name, model, _key(parent), seed)
+        if made not in self._made:
+            self._made[made] = self._make_scoring(target, model, parent, seed)
+        return self._made[made]
+
+    def _make_scoring(self, target: Target, model: str, parent: Stage | None, seed: int) -> Stage:
         names = [f"test/{target.name}/{language}" for language in target.languages]
         return self._remember(
             Stage(
@@ -263,13 +283,19 @@ class Resolver:
         """Whether a scoring stage is decided, has not ended, and is not past hope."""
         if stage is None:
             return True
-        manifest = self.store.manifest(stage.key)
-        return not (manifest and manifest.final) and not self._stuck(stage)
+        return not self.status(stage) and not self._stuck(stage)
+
+    def status(self, stage: Stage) -> str:
+        """How a stage that is done with ended; "" of one that is not."""
+        if stage.key not in self._statuses:
+            manifest = self.store.manifest(stage.key)
+            if manifest is None or not manifest.final:
+                return ""
+            self._statuses[stage.key] = manifest.status
+        return self._statuses[stage.key]
 
     def _must_train(self, stage: Stage) -> bool:
-        manifest = self.store.manifest(stage.key)
-        ended = manifest is not None and manifest.final
-        return not ended or (not self._stuck_here(stage) and not self.store.has_weights(stage.key))
+        return not self.status(stage) or (not self._stuck_here(stage) and not self.store.has_weights(stage.key))
 
     def _stuck(self, stage: Stage) -> bool:
         """Whether an ancestor ended for good without weights to go on from."""
@@ -277,8 +303,7 @@ class Resolver:
         return parent is not None and (self._stuck_here(parent) or self._stuck(parent))
 
     def _stuck_here(self, stage: Stage) -> bool:
-        manifest = self.store.manifest(stage.key)
-        return manifest is not None and manifest.final and manifest.status not in ("ok", "degenerate")
+        return self.status(stage) not in ("", "ok", "degenerate")
 
     # ---- making stages ---------------------------------------------------------------------------
 
@@ -290,6 +315,14 @@ class Resolver:
 
     def _training_stage(
         self, cell: Cell, hyper: Hyper, seed: int, parent: str | None, matches: str | None = None
+    ) -> Stage:
+        made = (cell.model, None if cell.target else cell.arm, cell.target, hyper, seed, parent, matches)
+        if made not in self._made:
+            self._made[made] = self._make_training_stage(cell, hyper, seed, parent, matches)
+        return self._made[made]
+
+    def _make_training_stage(
+        self, cell: Cell, hyper: Hyper, seed: int, parent: str | None, matches: str | None
     ) -> Stage:
         source: Arm | Target = self.plan.target(cell.target) if cell.target else self.plan.arm(cell.arm)
         tasks = (source.task,) if isinstance(source, Target) else source.tasks
