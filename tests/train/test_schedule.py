@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from xsweep.spec.sweep import Training
 from xsweep.train.schedule import Schedule, schedule_of
 
 
-def schedule(epochs: int, per_epoch: int, until: int | None = None, **recipe: object) -> Schedule:
+def schedule(epochs: int, per_epoch: int, until: int | None = None, **recipe: Any) -> Schedule:
     training = Training.model_validate(recipe)
     return schedule_of(replace(STAGE, training=training, hyper=Hyper(1e-4, epochs, until)), per_epoch)
 
@@ -23,7 +24,7 @@ def rates(of: Schedule) -> list[float]:
 
 @given(epochs=st.integers(1, 20), per_epoch=st.integers(1, 50), warmup=st.floats(0, 0.9), wsd=st.booleans())
 def test_the_rate_rises_to_one_and_falls(epochs: int, per_epoch: int, warmup: float, wsd: bool) -> None:
-    recipe = {"schedule": "wsd", "cooldown": 0.05} if wsd else {}
+    recipe: dict[str, Any] = {"schedule": "wsd", "cooldown": 0.05} if wsd else {}
     found = rates(schedule(epochs, per_epoch, warmup=warmup, **recipe))
     top = found.index(max(found))
     assert len(found) == epochs * per_epoch
@@ -49,7 +50,7 @@ def test_a_run_that_is_stopped_keeps_its_rates() -> None:
 def test_longer_runs_share_the_level_part_of_shorter_ones(
     per_epoch: int, warmup: float, cooldown: float, short: int
 ) -> None:
-    recipe = {"schedule": "wsd", "warmup": warmup, "cooldown": cooldown}
+    recipe: dict[str, Any] = {"schedule": "wsd", "warmup": warmup, "cooldown": cooldown}
     one, longer = schedule(short, per_epoch, **recipe), schedule(5, per_epoch, **recipe)
     assert rates(one)[: one.parting] == rates(longer)[: one.parting]
     assert one.parting < longer.parting

@@ -34,7 +34,7 @@ _NEWS_SECONDS = 5.0
 
 def ended(status: str, reason: str = "", **more: Any) -> Result:
     """A result without outcomes."""
-    nothing = {"error": "", "traceback": "", "outcomes": [], "group": None, "seconds": 0.0, "workers": 1}
+    nothing: Result = {"error": "", "traceback": "", "outcomes": [], "group": None, "seconds": 0.0, "workers": 1}
     return {"status": status, "reason": reason, **nothing, **more}
 
 

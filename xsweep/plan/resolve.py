@@ -15,7 +15,7 @@ from xsweep.plan.cells import BASELINE, Cell, Plan, Role
 from xsweep.plan.prints import Prints
 from xsweep.plan.stage import Hyper, Job, Stage
 from xsweep.plan.study import Study
-from xsweep.plan.transfer import transferred
+from xsweep.plan.transfer import Regret, regret, transferred
 from xsweep.spec.sweep import Arm, Target, Training
 from xsweep.store.keys import content_key
 from xsweep.store.store import Store
@@ -81,7 +81,7 @@ class Resolver:
         return self._studies.get(cell)
 
     def _study(self, cell: Cell) -> Study | None:
-        parent = self._search_parent(cell)
+        parent = self.start(cell)
         if parent is None and cell.target and cell.arm != BASELINE:
             return None
         before = self.plan.before(cell)
@@ -138,7 +138,7 @@ class Resolver:
     def trial(self, study: Study, hyper: Hyper) -> Stage:
         """The training stage that a trial of ``study`` runs."""
         cell = self.cell(study)
-        parent = self._search_parent(cell)
+        parent = self.start(cell)
         return self._training_stage(cell, hyper, study.seed, _key(parent))
 
     def decision(self, cell: Cell) -> Mapping[str, Any] | None:
@@ -154,6 +154,14 @@ class Resolver:
         """The hyperparameters that the cell's study chose; None while undecided or when every trial failed."""
         decision = self.decision(cell)
         return Hyper(**decision["hyper"]) if decision and decision["hyper"] else None
+
+    def regret(self) -> Regret | None:
+        """What transfer between sizes lost, where one search in full was declared beside and both have decided."""
+        full = self.plan.checked
+        if full is None or full.target is None:
+            return None
+        few = self.decision(replace(full, role="search"))
+        return regret(full.model, full.target, few, self.decision(full))
 
     # ---- reporting stages ------------------------------------------------------------------------
 
@@ -271,13 +279,13 @@ class Resolver:
                 yield f"{cell.model} / {cell.arm} / s{cell.seed}", self.job(stage)
         for cell in self.plan.cells:
             stage = self.evaluate(cell)
-            if stage and stage.key not in given and self._wanted(stage) and not self._ancestors(stage) & waiting:
+            if stage and stage.key not in given and self._wanted(stage) and not self.ancestors(stage) & waiting:
                 given.add(stage.key)
                 yield cell.label, self.job(stage)
 
-    def _ancestors(self, stage: Stage) -> set[str]:
+    def ancestors(self, stage: Stage) -> set[str]:
         """Keys of the stages that ``stage`` descends from."""
-        return {stage.parent} | self._ancestors(self._stages[stage.parent]) if stage.parent else set()
+        return {stage.parent} | self.ancestors(self._stages[stage.parent]) if stage.parent else set()
 
     def _wanted(self, stage: Stage | None) -> bool:
         """Whether a scoring stage is decided, has not ended, and is not past hope."""
@@ -307,7 +315,7 @@ class Resolver:
 
     # ---- making stages ---------------------------------------------------------------------------
 
-    def _search_parent(self, cell: Cell) -> Stage | None:
+    def start(self, cell: Cell) -> Stage | None:
         """What a search starts from: the pretrained model, or of an arm the winning intermediate at the search seed."""
         if cell.target is None or cell.arm == BASELINE:
             return self.pretrained(cell.model)

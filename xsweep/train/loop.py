@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -114,8 +114,8 @@ class Loop:
         self._optimizer.restore(saved.tensors)
         self.state = State(**saved.state)
         if own is None:
-            taken = {"taken_steps": saved.step, "taken_tokens": self.state.tokens, "taken_seconds": self.state.seconds}
-            self.state = replace(self.state, **taken)
+            self.state.taken_steps = saved.step
+            self.state.taken_tokens, self.state.taken_seconds = self.state.tokens, self.state.seconds
         return saved.step
 
     def _epoch(self, step: int) -> int:
