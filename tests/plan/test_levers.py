@@ -41,13 +41,12 @@ def test_each_line_is_what_it_says() -> None:
     # A search of the intermediate for each of two targets, and of the target for each of two arms and two targets.
     searches, reports = 9 * (2 + 4), 2 * (2 + 4)
     assert scratch.trainings == 2 * (searches + reports)
-    assert scratch.flops == 9 * EPOCH * (searches + reports) + SCORING * (8 + 9 * 4)
+    assert (scratch.flops, scratch.scoring) == (9 * EPOCH * (searches + reports), SCORING * (8 + 9 * 4))
     shared = found["intermediates shared by targets"]
     assert shared.trainings == 2 * (9 * (1 + 4) + 2 * (1 + 4))
     english = found["trials scored on English alone"]
-    assert shared.flops
-    assert english.flops == shared.flops - SCORING * 9 * 4
-    assert english.flops == 9 * EPOCH * (9 * 5 + 2 * 5) + SCORING * 8
+    assert shared.flops == english.flops == 9 * EPOCH * (9 * 5 + 2 * 5)
+    assert (shared.scoring, english.scoring) == (SCORING * (8 + 9 * 4), SCORING * 8)
     assert [price.declared for price in found.values()] == [True] * 3 + [False] * 3
     assert found["halving"].flops == english.flops
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -31,7 +31,9 @@ class Price:
     trainings: int
     """Training runs that start; under halving a run that goes on counts again."""
     flops: float | None
-    """Training and scoring, at most; None when unknown."""
+    """Of training, at most; None when unknown."""
+    scoring: float | None
+    """FLOPs of scoring test rows; None when unknown."""
 
 
 def levers(plan: Plan, resolver: Resolver | None) -> list[Price]:
@@ -56,10 +58,14 @@ def levers(plan: Plan, resolver: Resolver | None) -> list[Price]:
     prices = []
     for lever, declared, pull in told:
         parts = [pull(part) for part in parts] if declared else parts
-        flops = [part.flops for part in parts]
-        whole = None if None in flops else sum(f for f in flops if f is not None)
-        prices.append(Price(lever, declared, round(sum(part.trainings for part in parts)), whole))
+        flops, scoring = (_total(getattr(part, what) for part in parts) for what in ("flops", "scored"))
+        prices.append(Price(lever, declared, round(sum(part.trainings for part in parts)), flops, scoring))
     return prices
+
+
+def _total(numbers: Iterable[float | None]) -> float | None:
+    known = list(numbers)
+    return None if None in known else sum(number for number in known if number is not None)
 
 
 @dataclass(frozen=True)
@@ -116,8 +122,11 @@ class _Part:
 
     @property
     def flops(self) -> float | None:
-        known = [*(flops for _, flops in self._runs), self.scoring, self.trial_scoring]
-        return None if None in known else sum(flops for flops in known if flops is not None)
+        return _total(flops for _, flops in self._runs)
+
+    @property
+    def scored(self) -> float | None:
+        return _total([self.scoring, self.trial_scoring])
 
     def sharing(self) -> _Part:
         """With intermediates on the first target's account alone."""
@@ -203,7 +212,7 @@ def retained(plan: Plan, resolver: Resolver | None) -> int | None:
 def lever_rows(plan: Plan, resolver: Resolver | None) -> dict[str, Any]:
     """All of it as JSON."""
     prices = [
-        {"lever": p.lever, "declared": p.declared, "trainings": p.trainings, "flops": p.flops}
+        {"lever": p.lever, "declared": p.declared, "trainings": p.trainings, "flops": p.flops, "scoring": p.scoring}
         for p in levers(plan, resolver)
     ]
     return {"levers": prices, "chain": chain(plan), "retained_bytes": retained(plan, resolver)}
@@ -212,16 +221,16 @@ def lever_rows(plan: Plan, resolver: Resolver | None) -> dict[str, Any]:
 def lever_text(plan: Plan, resolver: Resolver | None) -> list[str]:
     """All of it in a few lines."""
     found = levers(plan, resolver)
-    lines = [f"  {'with each lever after the other':<34} {'trainings':>9} {'FLOPs':>9} {'left':>6}"]
+    lines = [f"  {'with each lever after the other':<34} {'trainings':>9} {'FLOPs':>9} {'left':>6} {'scoring':>9}"]
     whole = found[0].flops
     for price in found:
-        if not price.declared:
-            lines.append(f"  + {price.lever:<32} {'off':>9}")
-            continue
-        flops = "unknown" if price.flops is None else f"{price.flops:.1e}"
-        share = "" if not price.flops or not whole else f"{100 * price.flops / whole:.0f} %"
         name = price.lever if price is found[0] else f"+ {price.lever}"
-        lines.append(f"  {name:<34} {price.trainings:>9} {flops:>9} {share:>6}".rstrip())
+        if not price.declared:
+            lines.append(f"  {name:<34} {'off':>9}")
+            continue
+        share = f"{100 * price.flops / whole:.0f} %" if price.flops and whole else ""
+        told = ["unknown" if flops is None else f"{flops:.1e}" for flops in (price.flops, price.scoring)]
+        lines.append(f"  {name:<34} {price.trainings:>9} {told[0]:>9} {share:>6} {told[1]:>9}")
     kept = retained(plan, resolver)
     room = "unknown" if kept is None else f"{kept / 1e9:.2f} GB"
     return [*lines, "", f"  Longest chain: {chain(plan)} stages. Weights kept at the end: {room}."]

@@ -67,7 +67,10 @@ def status_text(plan: Plan, resolver: Resolver | None) -> str:
 
 
 def _group(record: Record) -> str:
-    return f"{record.kind} trials" if record.role == "search" else record.kind
+    """The line of the plan that a stage is counted in; none for a trial's earlier runs."""
+    if record.role == "report":
+        return record.kind
+    return "" if record.trial is None and record.role == "search" else f"{record.kind} trials"
 
 
 def _done(records: list[Record], group: str) -> int:
