@@ -22,7 +22,7 @@ def test_what_makes_searches_cheaper_is_named() -> None:
         update={"halving": Halving(), "transfer": Transfer(trials=2, power=0.5), "repeats": 2}
     )
     said = declared(plain.model_copy(update={"search": search, "train": Training(schedule="wsd")}))
-    assert [text.split(",")[0].split(":")[0] for text in said] == [
+    assert [text.split(",")[0].split(":")[0] for text in said[:4]] == [
         "the learning rate stays after its warm-up",
         "trials stop early",
         "each larger model of a ladder tries the best 2 configurations of the model before",

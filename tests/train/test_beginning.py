@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tests.train.gang import run_here
+from tests.train.gang import run_gang, run_here
 from tests.train.small import Place
 from xsweep.plan.stage import Hyper, Job, Stage
 from xsweep.spec.sweep import Training
@@ -85,3 +86,14 @@ def test_without_parents_weights_a_beginning_is_enough(place: Place) -> None:
     Store(context.store).evict(parent.key)
     (outcome, *_), _ = run_here(Job((last,)), context)
     assert outcome["status"] in ("ok", "degenerate")
+
+
+def test_two_workers_go_on_exactly(place: Place, tmp_path: Path) -> None:
+    first, *_, last = chain(place, "wsd")
+    together, apart = place.context("two-together"), place.context("two-apart")
+    run_gang(2, Job((first,), begins=True), together, tmp_path)
+    _, steps = run_gang(2, Job((last,)), together, tmp_path)
+    run_gang(2, Job((last,)), apart, tmp_path)
+    assert steps[0]["step"] == 5
+    one, other = ended(together, last), ended(apart, last)
+    assert (one.metrics, one.files) == (other.metrics, other.files)

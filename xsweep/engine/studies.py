@@ -67,6 +67,16 @@ class Suggestions:
         return decide(self.study, trials, before)
 
 
+def stopped(study: Study, finished: Mapping[int, Trial]) -> list[Trial]:
+    """The runs, under halving, of trials that are known to go no further."""
+    pending, trials = Suggestions(study).pending(finished), study.space.trials
+    if not pending:
+        return []
+    rung = pending[0][0] // trials
+    alive = {number % trials for number, _ in pending} | {n % trials for n in finished if n // trials == rung}
+    return [trial for number, trial in sorted(finished.items()) if number % trials not in alive]
+
+
 def decide(study: Study, trials: Iterable[Trial], before: Iterable[Trial] = ()) -> dict[str, Any] | None:
     """The study's decision, fit for the store: the best finite score, the lower number among equals.
 
@@ -172,11 +182,15 @@ def _told(trial: Trial, distributions: Mapping[str, Any]) -> Any:
     score = _finite(trial.score) if trial.status in _COUNTING else None
     unknown = trial.status == "failed"  # says nothing about its point
     states = optuna.trial.TrialState
-    lr = distributions["lr"]  # what was taken from a smaller model may lie outside
+    # What was taken from a smaller model may lie outside.
+    inside = {
+        name: min(max(getattr(trial.hyper, name), distributions[name].low), distributions[name].high)
+        for name in distributions
+    }
     state = states.COMPLETE if score is not None else states.FAIL if unknown else states.PRUNED
     return optuna.trial.create_trial(
         state=state,
         value=score,
-        params={"lr": min(max(trial.hyper.lr, lr.low), lr.high), "epochs": trial.hyper.epochs},
+        params=inside,
         distributions=dict(distributions),
     )

@@ -19,6 +19,8 @@ def farthest(store: Store, stage: Stage, workers: int) -> int:
     if stage.hyper is None:
         return 0
     folder = store.beginning(stage.beginning)
+    if not folder.is_dir():
+        return 0
     return max((epoch for epoch in range(1, stage.end) if newest(_until(folder, epoch), workers) >= 0), default=0)
 
 
