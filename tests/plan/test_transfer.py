@@ -37,16 +37,21 @@ def decide(at: Resolver, cell: Cell, scores: list[float | None]) -> None:
 
 
 def test_the_best_go_on_with_smaller_rates() -> None:
-    trials = [
-        {"number": number, "lr": lr, "epochs": 2, "status": status, "score": score}
-        for number, (lr, status, score) in enumerate(
-            [(1e-4, "ok", 70.0), (2e-4, "ok", 71.0), (4e-4, "diverged", 99.0), (3e-4, "ok", 71.0), (9e-4, "pruned", 80)]
-        )
+    told: list[tuple[float, str, float | None, dict[str, int]]] = [
+        (1e-4, "ok", 70.0, {}),
+        (2e-4, "ok", 71.0, {}),
+        (4e-4, "diverged", None, {}),
+        (3e-4, "ok", 71.0, {}),
+        (8e-4, "pruned", 90.0, {"until": 1}),
+        (6e-4, "pruned", 80.0, {"until": 3}),
     ]
-    found = transferred({"trials": trials}, Transfer(trials=2, power=1.0), ratio=0.5)
-    assert found == (Hyper(1e-4, 2), Hyper(1.5e-4, 2))
-    assert transferred({"trials": trials}, Transfer(trials=9, power=0.5), ratio=0.25)[0] == Hyper(1e-4, 2)
-    assert len(transferred({"trials": trials}, Transfer(trials=9), ratio=0.5)) == 3
+    trials = [
+        {"number": number, "lr": lr, "epochs": 9, "status": status, "score": score, **stopped}
+        for number, (lr, status, score, stopped) in enumerate(told)
+    ]
+    found = transferred({"trials": trials}, Transfer(trials=9, power=1.0), ratio=0.5)
+    assert found == tuple(Hyper(lr, 9) for lr in (1e-4, 1.5e-4, 5e-5, 3e-4, 4e-4))
+    assert transferred({"trials": trials}, Transfer(trials=2, power=0.5), ratio=0.25) == found[:2]
 
 
 def test_a_larger_model_waits_for_the_smaller_and_tries_its_best(tmp_path: Path) -> None:

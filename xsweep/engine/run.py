@@ -197,7 +197,7 @@ class _Launch:
 
     def tidy(self) -> None:
         """Evict weights that the sweep does not keep."""
-        if self.plan.sweep.keep == "none" and not any(True for _ in self.resolver.ready()):
+        if self.plan.sweep.keep == "none" and not self.halted and not any(True for _ in self.resolver.ready()):
             for cell in self.plan.cells:
                 trained = self.plan.arm(cell.arm).trained
                 if trained and (stage := self.resolver.intermediate(cell.model, cell.arm, cell.seed)):

@@ -14,12 +14,13 @@ from xsweep.spec.sweep import Transfer
 def transferred(decision: Mapping[str, Any], transfer: Transfer, ratio: float) -> tuple[Hyper, ...]:
     """The best configurations of a decided study, best first, with learning rates for another width.
 
-    ``ratio`` is the width that they were found at over the new one's. Configurations are told apart after scaling; of
-    trials with equal scores the lower number comes first. Rates keep 6 significant digits and may leave the range.
+    ``ratio`` is the width that they were found at over the new one's. A trial that was stopped comes after all that
+    went further; of equal ones the lower number comes first. Configurations are told apart after scaling. Rates keep 6
+    significant digits and may leave the range.
     """
-    counting = [trial for trial in decision["trials"] if trial["status"] in ("ok", "degenerate")]
+    counting = [trial for trial in decision["trials"] if trial["status"] in ("ok", "degenerate", "pruned")]
     scored = [trial for trial in counting if trial["score"] is not None and math.isfinite(trial["score"])]
-    ranked = sorted(scored, key=lambda trial: (-trial["score"], trial["number"]))
+    ranked = sorted(scored, key=lambda trial: (-trial.get("until", math.inf), -trial["score"], trial["number"]))
     factor = ratio**transfer.power
     found = dict.fromkeys(Hyper(float(f"{trial['lr'] * factor:.6g}"), trial["epochs"]) for trial in ranked)
     return tuple(found)[: transfer.trials]
