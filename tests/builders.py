@@ -59,4 +59,5 @@ def sweep(**fields: Any) -> Sweep:
 def prints(of: Sweep, **changed: str) -> Prints:
     """A made-up fingerprint for all that the sweep reads; ``changed`` overrides by reading name."""
     splits = {reading.name: changed.get(reading.name, content_key(reading.name)) for reading in readings(of)}
-    return Prints(splits, {model.name: content_key(model.id) for model in of.models})
+    widths = {model.name: 32 * 2**number for number, model in enumerate(of.models)}
+    return Prints(splits, {model.name: content_key(model.id) for model in of.models}, widths=widths)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from xsweep.errors import DataError, EnvironmentProblem
-from xsweep.models.folder import cached_model_print, count_params, model_folder, model_print
+from xsweep.models.folder import cached_model_print, count_params, model_folder, model_print, width
 from xsweep.plan.prints import Prints, readings
 from xsweep.spec.sweep import Sweep
 from xsweep.tasks.examples import cached_fingerprint, fingerprint
@@ -33,7 +33,7 @@ def survey(sweep: Sweep, sources: Sources, note: Callable[[str], None] = lambda 
         note(f"checking model {model.name}")
         models[model.name] = model_print(model, sources)
         params[model.name] = count_params(model_folder(model, sources))
-    return Prints(splits, models, params)
+    return Prints(splits, models, params, _widths(sweep, sources))
 
 
 def cached_survey(sweep: Sweep, sources: Sources) -> Prints | None:
@@ -49,6 +49,12 @@ def cached_survey(sweep: Sweep, sources: Sources) -> Prints | None:
         if None in models.values():
             return None
         params = {model.name: count_params(model_folder(model, sources)) for model in sweep.models}
+        widths = _widths(sweep, sources)
     except (DataError, EnvironmentProblem):
         return None
-    return Prints(splits, {name: digest for name, digest in models.items() if digest}, params)
+    return Prints(splits, {name: digest for name, digest in models.items() if digest}, params, widths)
+
+
+def _widths(sweep: Sweep, sources: Sources) -> dict[str, int]:
+    """Model -> width, where learning rates are scaled by it."""
+    return {m.name: width(model_folder(m, sources)) for m in sweep.models} if sweep.search.transfer else {}

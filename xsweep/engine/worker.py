@@ -19,7 +19,7 @@ from xsweep.errors import XsweepError
 from xsweep.plan.stage import Job
 
 Result = dict[str, Any]
-"""How a job ended: status, reason, error (class name), outcomes, group, seconds."""
+"""How a job ended: status, reason, error (class name), traceback, outcomes, group, seconds, workers."""
 
 ATTEMPTS = 3
 """A job during which this many workers died is given up."""
@@ -34,7 +34,8 @@ _NEWS_SECONDS = 5.0
 
 def ended(status: str, reason: str = "", **more: Any) -> Result:
     """A result without outcomes."""
-    return {"status": status, "reason": reason, "error": "", "outcomes": [], "group": None, "seconds": 0.0, **more}
+    nothing: Result = {"error": "", "traceback": "", "outcomes": [], "group": None, "seconds": 0.0, "workers": 1}
+    return {"status": status, "reason": reason, **nothing, **more}
 
 
 @dataclass
@@ -65,6 +66,8 @@ class Mailbox:
         self._queue: deque[str] = deque()
         self._results: list[tuple[str, Result]] = []
         self._news = asyncio.Event()
+        self._drained: Result | None = None
+        """What any job that had not started has come to, once nothing more is to start."""
         self._over: Result | None = None
         """What any job without a result has come to, once the pool is closed or no group is left."""
 
@@ -72,6 +75,9 @@ class Mailbox:
         """Queue the job ``key`` unless it was before."""
         entry = self._entry(key)
         if entry.job is not None or entry.result.done():
+            return
+        if self._drained:
+            self._settle(key, self._drained)
             return
         entry.job = job
         self._queue.append(key)
@@ -150,6 +156,12 @@ class Mailbox:
         while not self._over and await self._changed(end):
             pass
         return self._over is not None
+
+    async def drain(self, reason: str) -> None:
+        """Let what runs end; whatever waits, or comes later, is aborted."""
+        self._drained = self._drained or ended("aborted", reason)
+        while self._queue:
+            self._settle(self._queue.popleft(), self._drained)
 
     async def close(self, reason: str) -> None:
         """End all groups after the step they are at; whatever has no result yet is aborted."""
@@ -296,8 +308,9 @@ def _run(
     try:
         outcomes = runner(job, context, world, on_step=on_step)
     except Exception as error:
-        seconds = time.perf_counter() - start
-        return ended("failed", describe(error), error=type(error).__name__, seconds=seconds), error
+        trace = "" if isinstance(error, XsweepError) else "".join(traceback.format_exception(error))
+        told = {"error": type(error).__name__, "traceback": trace, "seconds": time.perf_counter() - start}
+        return ended("failed", describe(error), **told, workers=world.size), error
     last = outcomes[-1]
-    result = ended(last["status"], last.get("reason", ""), seconds=time.perf_counter() - start)
+    result = ended(last["status"], last.get("reason", ""), seconds=time.perf_counter() - start, workers=world.size)
     return {**result, "outcomes": outcomes}, None

@@ -139,6 +139,15 @@ def count_params(folder: Path) -> dict[str, int]:
     return {"total": sum(sizes.values()), "embedding": embedding, "trunk": trunk, "forward": embedding + trunk}
 
 
+def width(folder: Path) -> int:
+    """Width of the hidden vectors, as the folder's configuration says."""
+    config = _read_json(folder / "config.json")
+    found = next((config[name] for name in ("hidden_size", "d_model", "dim") if name in config), None)
+    if type(found) is not int or found < 1:
+        raise EnvironmentProblem(f"{folder / 'config.json'}: says no hidden_size")
+    return found
+
+
 def _printed(folder: Path) -> list[Path]:
     weights = weight_files(folder)
     others = {path for pattern in ("config.json", *_TOKENIZER) for path in folder.glob(pattern) if path.is_file()}

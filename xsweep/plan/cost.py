@@ -52,17 +52,17 @@ def estimate(plan: Plan, counted: Mapping[str, Mapping[str, int]] = MappingProxy
     second = [cell for cell in plan.searches if cell.target]
     arms = sum(plan.arm(cell.arm).trained for cell in plan.cells)
     shared = [Cell(model, arm, None, seed, "report") for model, arm, seed in plan.intermediates]
-    trials = sweep.search.intermediate.trials, sweep.search.target.trials
     trained = [cell for cell in plan.cells if plan.target(cell.target or "").trained]
-    asked = len({(c.model, c.arm, c.target) for c in trained})
+    asked = {(c.model, c.arm, c.target): plan.target_search(c.model, c.arm, c.target or "") for c in trained}
+    wanted = sweep.search.repeats * sum(plan.space(cell).trials for cell in asked.values())
     scored = [cell for cell in plan.cells if cell.seed == sweep.seeds[0] or not plan.seedless(cell)]
     return Cost(
         (
             *_pretraining(plan),
-            Line("intermediate trials", trials[0] * len(first), trials[0] * len(first), _sum(plan, first, trials[0])),
-            Line("target trials", trials[1] * asked, trials[1] * len(second), _sum(plan, second, trials[1])),
-            Line("intermediate", arms, len(shared), _sum(plan, shared, 1)),
-            Line("target", len(trained), len(trained), _sum(plan, trained, 1)),
+            _trials("intermediate trials", plan, first, None),
+            _trials("target trials", plan, second, wanted),
+            Line("intermediate", arms, len(shared), _sum(plan, shared)),
+            Line("target", len(trained), len(trained), _sum(plan, trained)),
             Line("evaluate", len(plan.cells), len(scored), _scoring(plan, scored)),
         )
     )
@@ -92,9 +92,18 @@ def _with_counts(model: Model, counted: Mapping[str, int] | None) -> Model:
     return model.model_copy(update={"params": counted["forward"], "embedding_params": counted["embedding"]})
 
 
-def _sum(plan: Plan, cells: list[Cell], times: int) -> float | None:
+def _trials(stage: str, plan: Plan, searches: list[Cell], needed: int | None) -> Line:
+    """A line of searches, each trial to its end; ``needed`` trials, or as many as run."""
+    each = [(plan.space(cell).trials, _flops(plan, cell)) for cell in searches]
+    runs = sum(trials for trials, _ in each)
+    flops = [None if f is None else trials * f for trials, f in each]
+    whole = None if None in flops else sum(f for f in flops if f is not None)
+    return Line(stage, runs if needed is None else needed, runs, whole)
+
+
+def _sum(plan: Plan, cells: list[Cell]) -> float | None:
     flops = [_flops(plan, cell) for cell in cells]
-    return None if None in flops else times * sum(f for f in flops if f is not None)
+    return None if None in flops else sum(f for f in flops if f is not None)
 
 
 def _scoring(plan: Plan, cells: list[Cell]) -> float | None:

@@ -31,6 +31,8 @@ class Prints:
     models: Mapping[str, str]
     params: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Parameter counts by model name: ``forward``, ``total``, ``embedding``, ``trunk``."""
+    widths: Mapping[str, int] = field(default_factory=dict)
+    """Width of the hidden vectors by model name."""
 
 
 def readings(sweep: Sweep) -> Iterator[Reading]:

@@ -37,6 +37,8 @@ class Record:
     """The task's metric that counts; ``mean`` over the tasks of a mixture."""
     serves: tuple[int, ...] = ()
     """Every reporting seed that the stage scores, where that is more than its own: a model as it comes has no seed."""
+    repeat: int = 0
+    """Which of the repeated searches it belongs to, or its configuration comes from; seeds of one share a search."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -75,9 +77,12 @@ def _trials(resolver: Resolver, cell: Cell) -> Iterator[Record]:
     decision = resolver.store.decision(study.address) if study else None
     if study is None or decision is None:
         return
-    for trial in decision["trials"]:
-        hyper = Hyper(trial["lr"], trial["epochs"])
-        yield _record(resolver, cell, study.kind, resolver.trial(study, hyper), study.address, trial["number"], hyper)
+    # The earlier runs of a trial that went on, and a search that nothing is chosen by, spend without being trials.
+    for told, counts in (("rungs", False), ("trials", not study.full)):
+        for trial in decision.get(told, ()):
+            hyper = Hyper(trial["lr"], trial["epochs"], trial.get("until"))
+            stage, number = resolver.trial(study, hyper), trial["number"] if counts else None
+            yield _record(resolver, cell, study.kind, stage, study.address, number, hyper)
 
 
 def _record(
@@ -112,4 +117,5 @@ def _record(
         same_data=common,
         metric="mean" if len(tasks) > 1 and arm.mixture else tasks[0].metric,
         serves=plan.sweep.seeds if kind == "evaluate" and plan.seedless(cell) else (),
+        repeat=0 if kind == "pretrain" else plan.repeat(cell.seed),
     )

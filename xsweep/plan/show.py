@@ -6,6 +6,7 @@ from typing import Any
 
 from xsweep.plan.cells import Plan
 from xsweep.plan.cost import estimate
+from xsweep.plan.levers import lever_rows, lever_text
 from xsweep.plan.mixing import described
 from xsweep.plan.records import Record, collect
 from xsweep.plan.resolve import Resolver
@@ -18,7 +19,7 @@ def plan_rows(plan: Plan, resolver: Resolver | None) -> dict[str, Any]:
     for line in estimate(plan, resolver.prints.params if resolver else {}).lines:
         done = None if records is None else _done(records, line.stage)
         lines.append({"stage": line.stage, "needed": line.needed, "runs": line.runs, "done": done, "flops": line.flops})
-    return {"sweep": plan.sweep.name, "verified": resolver is not None, "lines": lines}
+    return {"sweep": plan.sweep.name, "verified": resolver is not None, "lines": lines, **lever_rows(plan, resolver)}
 
 
 def plan_text(plan: Plan, resolver: Resolver | None) -> str:
@@ -34,6 +35,7 @@ def plan_text(plan: Plan, resolver: Resolver | None) -> str:
         left = "?" if line["done"] is None else line["runs"] - line["done"]
         flops = "unknown" if line["flops"] is None else f"{line['flops']:.1e}"
         table.append(f"  {line['stage']:<20} {line['needed']:>7} {line['runs']:>6} {done:>6} {left:>6} {flops:>9}")
+    table += ["", *lever_text(plan, resolver)]
     notes = [f"  {said}." for arm in sweep.arms if (said := described(arm))]
     notes += [
         "  FLOPs are training or scoring arithmetic, at most; GPU-hours and money are unknown: nothing is measured."
@@ -60,11 +62,15 @@ def status_text(plan: Plan, resolver: Resolver | None) -> str:
         return f"{plan.sweep.name}: data or models are unverified, so nothing of it can have run here yet."
     rows = status_rows(plan, resolver)
     lines = [f"{plan.sweep.name}: {rows['done']} of {rows['cells']} cells scored · {len(rows['failed'])} failed"]
+    lines += [f"  {lost}" for lost in [resolver.regret()] if lost]
     return "\n".join(lines + [f"  {f['status']:<9} {f['stage']}  {f['reason']}" for f in rows["failed"]])
 
 
 def _group(record: Record) -> str:
-    return f"{record.kind} trials" if record.role == "search" else record.kind
+    """The line of the plan that a stage is counted in; none for a trial's earlier runs."""
+    if record.role == "report":
+        return record.kind
+    return "" if record.trial is None and record.role == "search" else f"{record.kind} trials"
 
 
 def _done(records: list[Record], group: str) -> int:
