@@ -6,10 +6,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 from typer.testing import CliRunner
 
 from tests.analysis.planted import table
 from tests.report.test_page import Page
+from tests.report.test_page import report as sweep_report
 from xsweep.cli import app
 from xsweep.errors import UsageError
 from xsweep.report.latex import CAPTIONS
@@ -81,6 +83,18 @@ def test_unequal_budgets_and_lost_runs_are_said_first(tmp_path: Path) -> None:
     assert "5 cells of 75 have no score" in page.text
     spent = pl.read_csv(tmp_path / "out" / "tables" / "budgets.csv").filter(arm="none", model="m100000000")
     assert (spent["gpu_hours"].item(), spent["trials_done"].item()) == (2.5, 4)
+
+
+def test_a_sweeps_own_scores_give_the_sweeps_own_numbers(tmp_path: Path) -> None:
+    sweep_report(tmp_path / "sweep", missing=[("small", "anli", "xnli", 2)], same_data=[("squad", "xquad")])
+    tables = tmp_path / "sweep" / "tables"
+    report(tmp_path, pl.read_csv(tables / "scores.csv", infer_schema=False))
+    for name in ("headline", "gains", "gains_all_languages", "slopes", "failures", "holes"):
+        wanted, found = (pl.read_csv(folder / f"{name}.csv") for folder in (tables, tmp_path / "out" / "tables"))
+        if name == "slopes":  # the catalogue knows the chance of its own xnli, and not that of the made-up one
+            found = found.filter(pl.col("scale") != "chance-corrected")
+            found, wanted = found.drop("q"), wanted.drop("q")
+        assert_frame_equal(found, wanted, abs_tol=2e-6)
 
 
 def test_report_takes_a_sweep_or_scores(tmp_path: Path) -> None:

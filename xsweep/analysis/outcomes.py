@@ -95,7 +95,7 @@ def holes_of_file(frame: pl.DataFrame, design: Design) -> pl.DataFrame:
         lost = [code for code in design.targets[target] if code not in scored]
         if lost:
             ended = next((s for s in own["status"] if s not in COUNTS), "no score") if own is not None else "missing"
-            where = "" if own is None else f"no score in {', '.join(lost)}"
+            where = "" if ended == "missing" else f"no score in {', '.join(lost)}"
             rows.append((model.name, arm, target, seed, "evaluate", "not run" if ended == "missing" else ended, where))
     return pl.DataFrame(rows, schema=HOLES, orient="row")
 

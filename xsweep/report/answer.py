@@ -153,7 +153,8 @@ def averaged(design: Design) -> dict[str, dict[str, list[str]]]:
     found: dict[str, dict[str, list[str]]] = {}
     for arm, family in design.arms.items():
         if family not in (BASELINE, CONTROL):
-            kept = [target for target in design.targets if (arm, target) not in design.same_data]
+            out = design.same_data | design.left_out
+            kept = [target for target in design.targets if (arm, target) not in out]
             found.setdefault(family, {}).update({arm: kept} if kept else {})
     return found
 
