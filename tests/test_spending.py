@@ -10,7 +10,7 @@ import pytest
 from tests.test_end_to_end import tables, xsweep
 from tests.tiny import SWEEP, sweep_file, universe
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 SPENDING = (
     SWEEP.replace("mean}", "mean, ladder: tiny}")
