@@ -46,9 +46,15 @@ def test_two_workers_do_as_one_with_every_family_in_every_format(house: Place, t
     assert len(answers) == 6 * len(FAMILIES) - 1
     assert {entry["status"] for entry in answers} <= {"ok", "degenerate"}
     assert len(alone) == 2 * len(answers)
-    for one, two in zip(alone, both, strict=True):
-        assert two["key"] == one["key"]
-        assert two["loss"] == pytest.approx(one["loss"], rel=1e-6)
+    assert [step["key"] for step in both] == [step["key"] for step in alone]
+    names = {stage.key: f"{stage.model.name} {stage.tasks[0].format}" for stage in job.stages}
+    apart = {
+        (names[one["key"]], one["step"]): (one["loss"], two["loss"])
+        for one, two in zip(alone, both, strict=True)
+        # Retrieval multiplies cosines by 100 before its loss, and their rounding with them.
+        if two["loss"] != pytest.approx(one["loss"], rel=1e-5 if "retrieval" in names[one["key"]] else 1e-6)
+    }
+    assert not apart
 
 
 def test_a_decoder_is_asked_for_no_hidden_tokens(house: Place) -> None:
