@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -148,3 +149,16 @@ def test_workers_read_their_own_rows_and_together_each_once(tmp_path: Path, monk
     whole = sum(parameter.nbytes for parameter in encoder.parameters())
     assert sum(read.values()) == whole
     assert max(read.values()) < 0.4 * whole
+
+
+@pytest.mark.parametrize("before", [None, "ByteLevel"])
+def test_texts_of_a_tokenizer_that_adds_nothing_are_ended(tmp_path: Path, before: str | None) -> None:
+    folder = write_model(tmp_path)
+    settings = json.loads((folder / "tokenizer.json").read_text())
+    options = {"add_prefix_space": False, "trim_offsets": False, "use_regex": False}
+    settings["post_processor"] = {"type": before, **options} if before else None
+    (folder / "tokenizer.json").write_text(json.dumps(settings))
+    tokenizer = load_tokenizer(folder)
+    assert tokenizer("w1 w2")["input_ids"] == [5, 6, 2]
+    assert tokenizer("w1 w2", "w3")["input_ids"] == [5, 6, 2, 7, 2]
+    assert (tokenizer.num_special_tokens_to_add(), tokenizer.num_special_tokens_to_add(pair=True)) == (1, 2)

@@ -89,11 +89,30 @@ def load_encoder(folder: Path, dropout: float | None) -> nn.Module:
 
 
 def load_tokenizer(folder: Path) -> transformers.PreTrainedTokenizerFast:
-    """The folder's fast tokenizer; raises ``EnvironmentProblem`` when it has none."""
+    """The folder's fast tokenizer; raises ``EnvironmentProblem`` when it has none.
+
+    One that adds nothing to a text, as decoders' do, gets its end-of-text token after each: so two texts are told
+    apart, and the last token has read all of them.
+    """
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder, use_fast=True, trust_remote_code=False)
     if not isinstance(tokenizer, transformers.PreTrainedTokenizerFast) or tokenizer.pad_token_id is None:
         raise EnvironmentProblem(f"{folder}: a fast tokenizer with a padding token is needed")
+    if tokenizer.num_special_tokens_to_add() == 0:
+        _end_texts(tokenizer, folder)
     return tokenizer
+
+
+def _end_texts(tokenizer: transformers.PreTrainedTokenizerFast, folder: Path) -> None:
+    from tokenizers import processors
+
+    end, inner = tokenizer.eos_token, tokenizer.backend_tokenizer
+    if end is None:
+        raise EnvironmentProblem(f"{folder}: the tokenizer has no token that ends a text")
+    template = processors.TemplateProcessing(
+        single=["$A", end], pair=["$A", end, "$B", end], special_tokens=[(end, tokenizer.eos_token_id)]
+    )
+    before = inner.post_processor
+    inner.post_processor = template if before is None else processors.Sequence([before, template])
 
 
 def fitting_tokenizer(folder: Path, encoder: nn.Module) -> transformers.PreTrainedTokenizerFast:

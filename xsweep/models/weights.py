@@ -47,7 +47,7 @@ class Weights:
         """Copy rows of the tensor ``name``, from ``start`` on, into ``into``, as many as it has."""
         path, theirs, shape = self._found[plain_name(name)]
         if path not in self._open:
-            self._open[path] = safe_open(path, framework="pt").__enter__()
+            self._open[path] = safe_open(path, framework="pt").__enter__()  # type: ignore[no-untyped-call]
         saved = self._open[path].get_slice(theirs)
         each = max(1, CHUNK // (4 * math.prod(shape[1:])))
         for first in range(0, len(into), each):

@@ -18,7 +18,7 @@ def add_masters(parameters: Iterable[nn.Parameter]) -> None:
         held = parameter.detach().to(torch.float32, copy=True)
         parameter.data = parameter.detach().to(torch.bfloat16)
         parameter.master = held  # type: ignore[attr-defined]
-        parameter.register_post_accumulate_grad_hook(_hand_over)
+        parameter.register_post_accumulate_grad_hook(_hand_over)  # type: ignore[no-untyped-call]
 
 
 def master(tensor: Tensor) -> Tensor | None:
