@@ -14,7 +14,10 @@ from xsweep.models.families import FAMILIES
 WIDTH = 256
 FFN = {"mt5": 2.6, "modernbert": 1.5, "qwen3": 2.8}
 """Width of the feed-forward blocks over that of the hidden states, as in the published models; 4 elsewhere."""
-SHAPE = {"mt5": {"d_kv": 64, "dropout_rate": 0.1}, "qwen3": {"num_key_value_heads": 2, "head_dim": 128}}
+SHAPE: dict[str, dict[str, Any]] = {
+    "mt5": {"d_kv": 64, "dropout_rate": 0.1},
+    "qwen3": {"num_key_value_heads": 2, "head_dim": 128},
+}
 SHAPE |= {"eurobert": {"num_key_value_heads": 4}, "deberta-v2": {"position_buckets": 256}}
 
 

@@ -41,7 +41,9 @@ OWN: Mapping[str, dict[str, Any]] = {
 Columns = Mapping[str, Sequence[Any]]
 
 
-def write_model(folder: Path, kind: str = "bert", layers: int = 2, seed: int = 0, **changes: Any) -> Path:
+def write_model(
+    folder: Path, kind: str = "bert", layers: int = 2, seed: int = 0, mask: bool = True, **changes: Any
+) -> Path:
     """A random encoder 32 wide with a tokenizer of one token a word, and no dropout unless asked for."""
     vocabulary = {word: i for i, word in enumerate(SPECIALS + WORDS)}
     inner = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
@@ -49,7 +51,8 @@ def write_model(folder: Path, kind: str = "bert", layers: int = 2, seed: int = 0
     inner.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
-    names = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>", "mask_token": "<unk>"}
+    names = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    names |= {"mask_token": "<unk>"} if mask else {}
     fast: Any = PreTrainedTokenizerFast
     fast(tokenizer_object=inner, model_input_names=["input_ids", "attention_mask"], **names).save_pretrained(folder)
     shape: dict[str, Any] = {

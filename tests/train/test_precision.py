@@ -65,7 +65,8 @@ def test_bf16_over_two_workers_is_near_bf16_alone(place: Place, tmp_path: Path) 
 def test_recomputing_changes_no_bit(place: Place, tmp_path: Path, workers: int) -> None:
     training = Training(batch_size=8, dropout=0.1)
     stage = place.stage(place.task("others"), place.model(), training=training, hyper=Hyper(1e-3, 1))
-    job, found = Job((stage,), frozenset({stage.key})), []
+    job = Job((stage,), frozenset({stage.key}))
+    found: list[tuple[list[float], dict[str, torch.Tensor]]] = []
     for recompute in (False, True, False):
         context = place.context(f"recompute-{len(found)}", recompute=recompute)
         _, steps = run_here(job, context) if workers == 1 else run_gang(workers, job, context, tmp_path)
@@ -77,7 +78,7 @@ def test_recomputing_changes_no_bit(place: Place, tmp_path: Path, workers: int) 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_adapters_go_from_stage_to_stage(place: Place, tmp_path: Path, precision: str) -> None:
-    training = Training(batch_size=8, lora=LORA, precision=precision, dropout=0.0)  # type: ignore[arg-type]
+    training = Training(batch_size=8, lora=LORA, precision=precision, dropout=0.0)
     model = place.model()
     parent = place.stage(place.task("others"), model, kind="intermediate", training=training, hyper=Hyper(1e-2, 1))
     child = place.stage(place.task("pairs"), model, training=training, parent=parent.key, hyper=Hyper(1e-9, 1))

@@ -62,7 +62,7 @@ def parameters_on_meta() -> Iterator[None]:
         if parameter is not None:
             module._parameters[name] = nn.Parameter(parameter.data.to("meta"), parameter.requires_grad)
 
-    nn.Module.register_parameter = without_memory  # type: ignore[method-assign]
+    nn.Module.register_parameter = without_memory  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
@@ -149,8 +149,8 @@ def stack_name(encoder: nn.Module) -> str:
 
 def set_recompute(encoder: nn.Module, on: bool) -> None:
     """Keep each layer's input alone for the backward pass and compute the rest again, or keep all."""
-    stack = layers(encoder)
-    for layer in stack:
+    layer: Any
+    for layer in layers(encoder):
         layer.gradient_checkpointing = on
         layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
 
