@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.builders import sweep
 from tests.plan.test_mixing import mixed
 from xsweep.report.views import declared
-from xsweep.spec.sweep import Halving, Training, Transfer
+from xsweep.spec.sweep import Halving, Lora, Training, Transfer
 
 
 def test_the_report_says_it() -> None:
@@ -28,3 +28,9 @@ def test_what_makes_searches_cheaper_is_named() -> None:
         "each larger model of a ladder tries the best 2 configurations of the model before",
         "the search is done 2 times",
     ]
+
+
+def test_adapters_are_said() -> None:
+    of = mixed()
+    adapted = of.model_copy(update={"train": Training(lora=Lora(rank=8, alpha=16))})
+    assert declared(adapted)[0] == "trained in every stage: adapters of rank 8 and the head alone"

@@ -14,7 +14,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
-from xsweep.models.folder import model_print
+from xsweep.models.folder import family_of, model_print
 from xsweep.models.model import Model
 from xsweep.plan.stage import Hyper, Stage
 from xsweep.spec.sweep import Layout, Training
@@ -26,10 +26,24 @@ from xsweep.train.stage import Context
 WORDS = [f"w{i}" for i in range(120)]
 SPECIALS = ["<s>", "<pad>", "</s>", "<unk>"]
 
+OWN: Mapping[str, dict[str, Any]] = {
+    "deberta-v2": {"type_vocab_size": 0, "relative_attention": True, "position_buckets": 8}
+    | {"norm_rel_ebd": "layer_norm", "share_att_key": True, "pos_att_type": ["p2c", "c2p"]}
+    | {"position_biased_input": False},
+    "eurobert": {"num_key_value_heads": 2},
+    "modernbert": {"global_attn_every_n_layers": 2, "embedding_dropout": 0.0, "mlp_dropout": 0.0},
+    "mt5": {"d_ff": 64, "d_kv": 16, "dropout_rate": 0.0, "initializer_factor": 1.0},
+    "qwen3": {"num_key_value_heads": 1, "head_dim": 16},
+    "rembert": {"input_embedding_size": 16, "output_embedding_size": 24, "classifier_dropout_prob": 0.0},
+}
+"""What a small model of a family needs beside a shape."""
+
 Columns = Mapping[str, Sequence[Any]]
 
 
-def write_model(folder: Path, kind: str = "bert", layers: int = 2, seed: int = 0, **changes: Any) -> Path:
+def write_model(
+    folder: Path, kind: str = "bert", layers: int = 2, seed: int = 0, mask: bool = True, **changes: Any
+) -> Path:
     """A random encoder 32 wide with a tokenizer of one token a word, and no dropout unless asked for."""
     vocabulary = {word: i for i, word in enumerate(SPECIALS + WORDS)}
     inner = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
@@ -38,6 +52,7 @@ def write_model(folder: Path, kind: str = "bert", layers: int = 2, seed: int = 0
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
     names = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    names |= {"mask_token": "<unk>"} if mask else {}
     fast: Any = PreTrainedTokenizerFast
     fast(tokenizer_object=inner, model_input_names=["input_ids", "attention_mask"], **names).save_pretrained(folder)
     shape: dict[str, Any] = {
@@ -50,7 +65,7 @@ def write_model(folder: Path, kind: str = "bert", layers: int = 2, seed: int = 0
     shape |= {"initializer_range": 0.1, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        config = AutoConfig.for_model(kind, **{**shape, **changes})
+        config = AutoConfig.for_model(kind, **{**shape, **OWN.get(kind, {}), **changes})
         AutoModel.from_config(config).save_pretrained(folder)  # type: ignore[no-untyped-call]
     return folder
 
@@ -104,11 +119,17 @@ def tag_rows(rows: int, seed: int) -> dict[str, list[Any]]:
     return table
 
 
+def text_rows(rows: int, seed: int) -> dict[str, list[Any]]:
+    rng = random.Random(seed)
+    return {"text": [" ".join(rng.choices(WORDS, k=rng.randint(5, 30))) for _ in range(rows)]}
+
+
 HEADS: Mapping[str, dict[str, Any]] = {
     "pair": {"labels": ("low", "high"), "metric": "accuracy"},
     "span": {"metric": "f1"},
     "choice": {"metric": "accuracy"},
     "tag": {"labels": ("O", "B-X", "I-X"), "metric": "f1"},
+    "text": {"family": "text", "metric": "accuracy", "test": None, "languages": ()},
 }
 DATA = {"pair": "others", "span": "spans", "choice": "choices", "tag": "tags"}
 """A data set of each format, as the fixture ``place`` has them."""
@@ -137,17 +158,18 @@ class Place:
         folder = self.mirror / f"made--{name}"
         if not folder.is_dir():
             write_model(folder, **changes)
-        return Model(name=name, id=f"made/{name}")
+        kind = family_of(folder)
+        return Model(name=name, id=f"made/{name}", pooling=kind.pooling if kind.kind == "decoder" else "first")
 
     def task(self, name: str, form: str = "pair", **changes: Any) -> Task:
         """A task over the data set ``made/NAME``."""
         names = HEADS[form]["labels"] if form == "pair" else ()
         train, dev = (Data(dataset=f"made/{name}", config="en", split=s, labels=names) for s in ("train", "dev"))
         test = Data(dataset=f"made/{name}", config="{language}", split="test", labels=names)
-        declared: dict[str, Any] = {"name": name, "family": "nli", "format": form, **HEADS[form]}
+        declared: dict[str, Any] = {"name": name, "family": "nli", "format": form}
         declared |= {"languages": ("en", "de")}
         declared |= {"max_length": 32, "stride": 4, "train": (train,), "selection": (dev,), "test": test}
-        return Task.model_validate({**declared, **changes})
+        return Task.model_validate({**declared, **HEADS[form], **changes})
 
     def stage(self, task: Task, model: Model, *, training: Training | None = None, **changes: Any) -> Stage:
         """A training stage of one task."""

@@ -270,7 +270,7 @@ def test_a_model_without_a_mask_is_refused(place: Place) -> None:
     from xsweep.errors import EnvironmentProblem
     from xsweep.models.folder import model_print
 
-    stage = replace(mixed(place, mlm=0.2), model=place.model())
+    stage = replace(mixed(place, mlm=0.2), model=place.model("maskless", mask=False))
     stage = replace(stage, model_print=model_print(stage.model, place.sources))
     with pytest.raises(EnvironmentProblem, match="texts: the tokenizer has no mask token"):
         run(place.context(), stage)

@@ -34,3 +34,21 @@ def test_killed_in_mid_epoch(place: Place, tmp_path: Path, workers: int) -> None
     assert second is not None
     assert first.files == second.files
     assert first.metrics == second.metrics
+
+
+def test_four_workers_are_killed_and_two_go_on(place: Place, tmp_path: Path) -> None:
+    """Rows are cut anew; alone, over four and over two workers a stage takes the same steps."""
+    stage = place.stage(place.task("others"), place.model(), training=Training(batch_size=8), hyper=Hyper(1e-4, 2))
+    job = Job((stage,), frozenset({stage.key}))
+    _, alone = run_here(job, place.context("alone"))
+    rough = place.context("rough", checkpoint_seconds=1e-9)
+    with pytest.raises((ProcessExitedException, ProcessRaisedException)):
+        run_gang(4, job, rough, tmp_path, KILL)
+    _, steps = run_gang(2, job, rough, tmp_path)
+    assert [step["step"] for step in steps] == [8, 9, 10]
+    assert [step["loss"] for step in steps] == pytest.approx([step["loss"] for step in alone[7:]], rel=1e-6)
+    manifest = Store(rough.store).manifest(stage.key)
+    assert manifest is not None
+    assert len(manifest.metrics["dev"]) == 2
+    _, four = run_gang(4, job, place.context("four"), tmp_path)
+    assert [step["loss"] for step in four] == pytest.approx([step["loss"] for step in alone], rel=1e-6)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, Partial
 from torch.nn import functional
 
+from xsweep.models.model import Pooling
 from xsweep.tasks.features import NO_LABEL
-
-Pooling = Literal["first", "mean"]
 
 
 class PairHead(nn.Module):
@@ -84,9 +82,10 @@ class TextHead(nn.Module):
 
     def __init__(self, width: int, table: nn.Parameter) -> None:
         super().__init__()
-        self.dense = nn.Linear(width, width)
-        self.norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.bias = nn.Parameter(torch.empty(table.shape[0]))
+        words, inner = table.shape
+        self.dense = nn.Linear(width, inner)
+        self.norm = nn.LayerNorm(inner, elementwise_affine=False)
+        self.bias = nn.Parameter(torch.empty(words))
         self._table = [table]  # in a list, so that it is no parameter of this module
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
@@ -141,21 +140,32 @@ class Joint(nn.Module):
 
 
 def pool(hidden: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
-    """Sentence vectors (rows, width): the first token's, or the mean over real tokens."""
+    """Sentence vectors (rows, width): the first token's, the last real one's, or the mean over real tokens."""
     if pooling == "first":
         return hidden[:, 0]
+    if pooling == "last":
+        last = (mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)).argmax(1)
+        return hidden[torch.arange(len(hidden), device=hidden.device), last]
     weights = mask.to(hidden.dtype).unsqueeze(-1)
     return (hidden * weights).sum(1) / weights.sum(1)
 
 
 def make_head(
-    format_: str, table: nn.Parameter, outputs: int, *, dropout: float, pooling: Pooling, std: float, seed: int
+    format_: str,
+    table: nn.Parameter,
+    outputs: int,
+    *,
+    width: int | None = None,
+    dropout: float,
+    pooling: Pooling,
+    std: float,
+    seed: int,
 ) -> nn.Module:
     """A fresh head on the CPU: weights normal with deviation ``std``, biases zero, a function of ``seed`` alone.
 
-    ``table`` is the encoder's word table (vocabulary, width).
+    ``width`` is that of the hidden states, where ``table``, the encoder's word table, has another (RemBERT).
     """
-    width = table.shape[1]
+    width = width or table.shape[1]
     with torch.random.fork_rng([]):
         head: nn.Module
         match format_:

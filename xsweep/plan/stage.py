@@ -118,6 +118,11 @@ def _hyper_payload(hyper: Hyper) -> dict[str, Any]:
     return {"lr": hyper.lr, "epochs": hyper.epochs, **until}
 
 
+def _training_payload(training: Training) -> dict[str, Any]:
+    """The recipe; what it does not use is left out where there was no such choice before."""
+    return training.model_dump(mode="json", exclude=None if training.lora else {"lora"})
+
+
 def _task_payload(task: Task) -> dict[str, Any]:
     """What a task adds to its rows, whose fingerprints stand beside it."""
     payload = task.model_dump(mode="json", include=_KEYED | ({"pool"} if task.format == "retrieval" else set()))

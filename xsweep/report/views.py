@@ -164,6 +164,8 @@ def declared(sweep: Sweep) -> list[str]:
     said = []
     if sweep.train.freeze != "none":
         said.append(f"frozen in every stage: {sweep.train.freeze}")
+    if sweep.train.lora:
+        said.append(f"trained in every stage: adapters of rank {sweep.train.lora.rank} and the head alone")
     said += [f"{arm.name} trains on {arm.examples:,} rows" for arm in sweep.arms if arm.examples]
     said += [f"{arm.name} trains on shuffled labels" for arm in sweep.arms if arm.control == "shuffled-labels"]
     said += [f"{arm.name} trains each target as long as both stages of {arm.of}" for arm in sweep.arms if arm.of]

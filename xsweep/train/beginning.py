@@ -35,20 +35,20 @@ class Beginnings:
         self._folder, self._world = store.beginning(stage.beginning), world
         self._taken, self._own = taken, stage.end if leaves else 0
 
-    def take(self) -> Saved | None:
+    def take(self, cut: Mapping[str, int]) -> Saved | None:
         """The state to go on from, or None; sets the random generators too.
 
         Raises ``EnvironmentProblem`` when it has gone since it was found: the parent's weights were not loaded for it.
         """
-        saved = self._at(self._taken).load() if self._taken else None
+        saved = self._at(self._taken).load(cut) if self._taken else None
         if self._taken and saved is None:
             raise EnvironmentProblem(f"{self._folder}: was removed while a run started from it; run again")
         return saved
 
-    def leave(self, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+    def leave(self, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any], cut: Mapping[str, int]) -> None:
         """Keep the state at ``step`` where it will be wanted; every worker calls it after the same step."""
         if self._own:
-            self._at(self._own).save(step, tensors, state)
+            self._at(self._own).save(step, tensors, state, cut)
 
     def _at(self, epoch: int) -> Checkpoints:
         return Checkpoints(_until(self._folder, epoch), self._world, float("inf"))

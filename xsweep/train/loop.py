@@ -101,16 +101,20 @@ class Loop:
                 if len(self.state.history) < step // self._per_epoch:
                     self.state.history.append(self._score(step // self._per_epoch))
                 if step == self._schedule.parting > self.state.taken_steps:
-                    self._beginnings.leave(step, self._optimizer.tensors(), asdict(self.state))
+                    kept = self._optimizer.tensors(), asdict(self.state), self._optimizer.cut
+                    self._beginnings.leave(step, *kept)
                 if step == self.steps:
                     return self.state
                 step = self._epoch(step)
 
     def _resume(self) -> int:
-        own = self._checkpoints.load()
-        saved = own or self._beginnings.take()
+        with self._world.together():
+            own = self._checkpoints.load(self._optimizer.cut)
+            saved = own or self._beginnings.take(self._optimizer.cut)
         if saved is None:
             return 0
+        if saved.workers != self._world.size:
+            torch.manual_seed(derive(self._stage.seed, "dropout", self._world.rank, saved.step))
         self._optimizer.restore(saved.tensors)
         self.state = State(**saved.state)
         if own is None:
@@ -130,7 +134,7 @@ class Loop:
             loss, wanted = self._step(step, self._parts[number], batch)
             step += 1
             if wanted:
-                self._checkpoints.save(step, self._optimizer.tensors(), asdict(self.state))
+                self._checkpoints.save(step, self._optimizer.tensors(), asdict(self.state), self._optimizer.cut)
             if self._on_step is not None:
                 done = (self._stage.key, self._stage.kind, step, self.steps, epoch, loss)
                 self._on_step(Progress(*done, self.state.tokens, self.state.seconds))

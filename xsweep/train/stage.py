@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from xsweep.errors import EnvironmentProblem, UsageError
-from xsweep.models.folder import count_params, model_folder, model_print
+from xsweep.models.folder import count_params, family_of, model_folder, model_print
 from xsweep.models.heads import Joint, Network, make_head
-from xsweep.models.load import head_settings, word_table
+from xsweep.models.load import head_settings, hidden_width, positions, set_recompute, word_table
 from xsweep.plan.mixing import head_groups, head_names, head_shape
 from xsweep.plan.stage import Job, Stage
 from xsweep.spec.sweep import Layout
@@ -81,7 +81,7 @@ def todo(job: Job, store: Store, workers: int) -> frozenset[str]:
             if not (leaves and stage.key in needed and not store.has_weights(stage.key)):
                 continue
         keys.add(stage.key)
-        begun = newest(store.folder(stage.key) / "work", workers) >= 0 or farthest(store, stage, workers)
+        begun = newest(store.folder(stage.key) / "work") >= 0 or farthest(store, stage, workers)
         if stage.parent is not None and not begun:
             needed.add(stage.parent)
     return frozenset(keys)
@@ -153,6 +153,8 @@ class _Runner:
         if model_print(stage.model, sources) != stage.model_print:
             raise EnvironmentProblem(f"{folder}: the model has changed since it was planned; run again")
         base = live(folder, stage.model_print, stage.training, self._world)
+        _check_fit(stage, folder, base)
+        set_recompute(base.encoder, self._context.layout.recompute)
         pad, layout, params = base.tokenizer.pad_token_id, self._context.layout, count_params(folder)
         assert isinstance(pad, int)
         cost = price(self._world.device.type, params["trunk"])
@@ -160,7 +162,7 @@ class _Runner:
             stage,
             self._network(stage, base, taken > 0),
             Reader(sources, base.tokenizer, base.tokenizer_print, stage.prints),
-            Setting(self._world, layout.tokens, pad, stage.training.precision, cost),
+            Setting(self._world, layout.tokens, pad, cost),
             params,
             time.perf_counter() - start,
             taken,
@@ -177,7 +179,7 @@ class _Runner:
                 self._held = held
             return Network(base.encoder, held[1].get_submodule(carried)) if carried else self._fresh(stage, base)
         network = self._fresh(stage, base)
-        base.reset()
+        base.reset(stage.seed)
         if stage.parent is not None and not begun and not self._resumes(stage):
             path = self._store.weights(stage.parent) / "model.safetensors"
             load_weights(network, path, self._world, head=carried)
@@ -201,12 +203,13 @@ class _Runner:
             task.format,
             word_table(base.encoder),
             FORMATS[task.format].outputs(task),
+            width=hidden_width(base.encoder),
             dropout=dropout,
             pooling=stage.model.pooling,
             std=std,
             seed=seed,
         )
-        shard_head(head, self._world)
+        shard_head(head, self._world, stage.training.precision)
         return head
 
     def _carried_head(self, stage: Stage) -> str:
@@ -235,7 +238,7 @@ class _Runner:
         return head_names(parent)[(own or fitting)[0]]
 
     def _resumes(self, stage: Stage) -> bool:
-        return stage.kind != "evaluate" and newest(self._store.folder(stage.key) / "work", self._world.size) >= 0
+        return stage.kind != "evaluate" and newest(self._store.folder(stage.key) / "work") >= 0
 
     # Running
 
@@ -299,3 +302,16 @@ class _Runner:
         timings = {"load": load, "train": 0.0, "score": seconds, "tokens_per_second": tested.tokens / seconds}
         metrics = {"test": tested.metrics, "params": ready.params}
         return Outcome("ok", "", metrics, tested.results, timings=timings)
+
+
+def _check_fit(stage: Stage, folder: Path, base: Live) -> None:
+    """Raise ``EnvironmentProblem`` for a task that the model cannot do, or whose inputs it has no positions for."""
+    kind, longest = family_of(folder), positions(base.encoder)
+    mlm = (stage.mixture.mlm.task,) if stage.mixture and stage.mixture.mlm else ()
+    for task in (*stage.tasks, *mlm):
+        if task.format == "text" and kind.kind == "decoder":
+            what = f"{task.name} asks for hidden tokens, and a {kind.model_type} reads only what comes before them"
+            raise EnvironmentProblem(f"{folder}: {what}; masked text needs an encoder")
+        if longest is not None and task.max_length > longest:
+            what = f"{task.name} has a max_length of {task.max_length}, but the model reads at most {longest} tokens"
+            raise EnvironmentProblem(f"{folder}: {what}; declare the task with a shorter one")
