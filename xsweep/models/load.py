@@ -11,6 +11,7 @@ import transformers
 from torch import nn
 
 from xsweep.errors import EnvironmentProblem
+from xsweep.models.attention import attention
 
 _DROPOUTS = (
     "hidden_dropout_prob",
@@ -36,7 +37,11 @@ def load_encoder(folder: Path, dropout: float | None) -> nn.Module:
             if hasattr(config, name):
                 setattr(config, name, dropout)
     options: dict[str, Any] = {"config": config, "trust_remote_code": False, "use_safetensors": True}
-    options |= {"dtype": torch.float32, "attn_implementation": "sdpa", "output_loading_info": True}
+    options |= {
+        "dtype": torch.float32,
+        "attn_implementation": attention(config.model_type),
+        "output_loading_info": True,
+    }
     if _has_pooler(config):
         options["add_pooling_layer"] = False
     encoder, report = transformers.AutoModel.from_pretrained(folder, **options)

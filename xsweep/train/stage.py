@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from xsweep.errors import EnvironmentProblem, UsageError
+from xsweep.models.attention import unpadded
 from xsweep.models.folder import count_params, model_folder, model_print
 from xsweep.models.heads import Joint, Network, make_head
 from xsweep.models.load import head_settings, word_table
@@ -145,14 +146,13 @@ class _Runner:
         if model_print(stage.model, sources) != stage.model_print:
             raise EnvironmentProblem(f"{folder}: the model has changed since it was planned; run again")
         base = live(folder, stage.model_print, stage.training, self._world)
-        pad, layout, params = base.tokenizer.pad_token_id, self._context.layout, count_params(folder)
-        assert isinstance(pad, int)
-        cost = price(self._world.device.type, params["trunk"])
+        layout, params = self._context.layout, count_params(folder)
+        cost = None if unpadded(base.encoder) else price(self._world.device.type, params["trunk"])
         return _Ready(
             stage,
             self._network(stage, base),
             Reader(sources, base.tokenizer, base.tokenizer_print, stage.prints),
-            Setting(self._world, layout.tokens, pad, stage.training.precision, cost),
+            Setting(self._world, layout.tokens, stage.training.precision, cost),
             params,
             time.perf_counter() - start,
         )
