@@ -49,7 +49,7 @@ def test_padding_takes_no_gradient_and_gives_none(lengths: list[int], price: int
     sizes = [block.tokens for block in blocks]
     values = torch.randn(sum(lengths), 2, 3, requires_grad=True)
     weight = torch.randn(sum(lengths), 2, 3)
-    parts = [block.pad(part) for block, part in zip(blocks, values.split(sizes), strict=True)]
+    parts = [block.pad(part) for block, part in zip(blocks, torch.split(values, sizes), strict=True)]
     assert all(part.shape == (block.rows, block.width, 2, 3) for block, part in zip(blocks, parts, strict=True))
     back = torch.cat([block.flat(part * 3) for block, part in zip(blocks, parts, strict=True)])
     assert torch.equal(back, values * 3)

@@ -94,36 +94,35 @@ def _attend(
         return sdpa_attention_forward(module, query, key, value, attention_mask, **named)
     causal = bool(getattr(module, "is_causal", False))
     window = None if sliding_window is None or sliding_window > segments.longest else sliding_window
-    flat = [part.transpose(1, 2)[0] for part in (query, key, value)]
+    queries, keys, values = (part.transpose(1, 2)[0] for part in (query, key, value))
     if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16) and dropout == 0.0:
-        return _varlen(*flat, segments, scaling, causal, window)[None], None
-    sizes = [block.tokens for block in segments.blocks]
-    found = []
-    for block, *parts in zip(segments.blocks, *(part.split(sizes) for part in flat), strict=True):
-        padded = (block.pad(part).transpose(1, 2) for part in parts)
-        mask = _mask(block, causal, window)
-        product, _ = sdpa_attention_forward(
-            module, *padded, mask, dropout=dropout, scaling=scaling, is_causal=causal and mask is None
+        # The GPU's kernel for sequences of any length knows neither fp32 nor dropout.
+        behind = -1 if window is None else window - 1
+        found = varlen_attn(
+            queries,
+            keys,
+            values,
+            segments.edges,
+            segments.edges,
+            segments.longest,
+            segments.longest,
+            scale=scaling,
+            window_size=(behind, 0 if causal else behind),
+            enable_gqa=keys.shape[1] != queries.shape[1],
         )
-        found.append(block.flat(product))
-    return torch.cat(found)[None], None
-
-
-def _varlen(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    segments: Segments,
-    scaling: float | None,
-    causal: bool,
-    window: int | None,
-) -> Tensor:
-    """The same by the GPU's kernel for sequences of any length, which knows neither fp32 nor dropout."""
-    back = -1 if window is None else window - 1
-    options = {"scale": scaling, "window_size": (back, 0 if causal else back)}
-    options |= {"enable_gqa": key.shape[1] != query.shape[1]}
-    sides = (segments.edges, segments.edges, segments.longest, segments.longest)
-    return varlen_attn(query, key, value, *sides, **options)  # type: ignore[return-value]
+        assert isinstance(found, Tensor)
+        return found[None], None
+    sizes = [block.tokens for block in segments.blocks]
+    products = []
+    for block, q, k, v in zip(
+        segments.blocks, *(torch.split(part, sizes) for part in (queries, keys, values)), strict=True
+    ):
+        q, k, v = (block.pad(part).transpose(1, 2) for part in (q, k, v))
+        mask = _mask(block, causal, window)
+        options: dict[str, Any] = {"dropout": dropout, "scaling": scaling, "is_causal": causal and mask is None}
+        product, _ = sdpa_attention_forward(module, q, k, v, mask, **options)
+        products.append(block.flat(product))
+    return torch.cat(products)[None], None
 
 
 def _mask(block: Block, causal: bool, window: int | None) -> Tensor | None:

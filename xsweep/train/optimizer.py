@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from xsweep.spec.sweep import Training
 from xsweep.train.shard import local, trained
+from xsweep.train.trim import trimmed_tables
 from xsweep.train.world import World
 
 
@@ -25,6 +26,7 @@ class Optimizer:
         self._lr, self._steps, self._recipe = lr, steps, recipe
         self.parameters = trained(network)
         self._own = {name: local(parameter) for name, parameter in self.parameters.items()}
+        self._trimmed = trimmed_tables(network)
         leaves = {name: leaf for name, leaf in self._own.items() if leaf.numel()}
         # Biases and norms have one dimension; they are not decayed.
         decayed = [leaf for leaf in leaves.values() if leaf.ndim > 1]
@@ -43,8 +45,11 @@ class Optimizer:
     def step(self, number: int, norm: Tensor) -> None:
         """Clip by the global ``norm`` and take optimiser step ``number`` (from 0)."""
         torch.nn.utils.clip_grads_with_norm_(self._own.values(), self._recipe.clip, norm)
+        rated = self._lr * rate(number, self._steps, self._recipe.warmup)
         for group in self._adam.param_groups:
-            group["lr"] = self._lr * rate(number, self._steps, self._recipe.warmup)
+            group["lr"] = rated
+        for table in self._trimmed.values():
+            table.decay(1 - rated * self._recipe.weight_decay)
         self._adam.step()
         self._adam.zero_grad()
 
@@ -52,7 +57,7 @@ class Optimizer:
         """Parameters, moments and numbers of updates of this worker, by name: the whole state."""
         found = {}
         for name, leaf in self._own.items():
-            found[name] = leaf
+            found[name] = self._trimmed[name].whole() if name in self._trimmed else leaf
             for moment in _MOMENTS:
                 if leaf in self._adam.state:
                     found[f"{name}:{moment}"] = self._adam.state[leaf][moment]
@@ -61,7 +66,10 @@ class Optimizer:
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Put back what ``tensors`` gave; a head that had no batch yet has no moments."""
         for name, leaf in self._own.items():
-            leaf.copy_(tensors[name])
+            if name in self._trimmed:
+                self._trimmed[name].load(tensors[name])
+            else:
+                leaf.copy_(tensors[name])
             if f"{name}:step" in tensors:
                 # Copied, since what was read from a file may lie there at another alignment.
                 self._adam.state[leaf] = {m: tensors[f"{name}:{m}"].to(leaf.device, copy=True) for m in _MOMENTS}

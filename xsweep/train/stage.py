@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from xsweep.train.record import Outcome, commit, summary
 from xsweep.train.score import score_languages
 from xsweep.train.seeds import derive
 from xsweep.train.shard import load_weights, save_weights, shard_head
+from xsweep.train.trim import trimmed
 from xsweep.train.world import World
 
 OnStep = Callable[[Progress], None]
@@ -93,6 +94,8 @@ class _Ready:
     network: Network | Joint
     reader: Reader
     setting: Setting
+    special: Sequence[int]
+    """Ids of the tokenizer's special tokens."""
     params: dict[str, int]
     load_seconds: float
 
@@ -153,6 +156,7 @@ class _Runner:
             self._network(stage, base),
             Reader(sources, base.tokenizer, base.tokenizer_print, stage.prints),
             Setting(self._world, layout.tokens, stage.training.precision, cost),
+            base.tokenizer.all_special_ids,
             params,
             time.perf_counter() - start,
         )
@@ -239,13 +243,13 @@ class _Runner:
         development = found.development
         checkpoints = Checkpoints(work, self._world, self._context.layout.checkpoint_seconds)
         trained = (ready.network, found.parts, found.batches, stage)
-        loop = Loop(*trained, self._world, checkpoints, development.score, self._on_step)
-        start = time.perf_counter()
         reason, diverged = "", False
-        try:
-            loop.run()
-        except DivergenceError as error:
-            reason, diverged = str(error), True
+        with trimmed(ready.network, found.features, ready.special, self._world):
+            loop = Loop(*trained, self._world, checkpoints, development.score, self._on_step)
+            try:
+                loop.run()
+            except DivergenceError as error:
+                reason, diverged = str(error), True
         state = loop.state
         metrics = {
             "dev": state.history,
