@@ -105,11 +105,11 @@ class Case:
             score_examples=8,
         )
 
-    def features(self) -> Features:
-        """The rows as they are trained on."""
+    def features(self, times: int = 1) -> Features:
+        """The rows as they are trained on, or of as many ``times`` the examples."""
         base = live.live(self.folder, self.stage.model_print, self.stage.training, World.single())
         reader = Reader(self.sources, base.tokenizer, base.tokenizer_print, self.stage.prints)
-        return reader.part((self.task,), "train", self.stage.examples).features
+        return reader.part((self.task,), "train", times * self.batch * self.steps).features
 
 
 @dataclass
@@ -175,7 +175,6 @@ def theirs(case: Case, how: Theirs, features: Features, special: Sequence[int]) 
     shape = (word_table(encoder), FORMATS[case.task.format].outputs(case.task))
     head = make_head(case.task.format, *shape, dropout=dropout, pooling="first", std=std, seed=seed)
     model = _Plain(Network(encoder, head))
-    batches = epoch_batches(len(features), case.batch, SEED, 1)
     options = {"bf16": True, "torch_compile": True, "dataloader_num_workers": 4} if how.tuned else {}
     if how.grouped:
         options["train_sampling_strategy"] = "group_by_length"
@@ -183,7 +182,7 @@ def theirs(case: Case, how: Theirs, features: Features, special: Sequence[int]) 
         arguments = TrainingArguments(
             out,
             per_device_train_batch_size=case.batch,
-            num_train_epochs=1,
+            max_steps=-(-len(case.features()) // case.batch),
             learning_rate=LR,
             weight_decay=stage.training.weight_decay,
             max_grad_norm=stage.training.clip,
@@ -203,7 +202,7 @@ def theirs(case: Case, how: Theirs, features: Features, special: Sequence[int]) 
             callbacks=[_Marks(clock)],
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.order = None if how.grouped else np.concatenate(batches)
+        trainer.order = None if how.grouped else np.concatenate(epoch_batches(len(features), case.batch, SEED, 1))
         own = nullcontext() if case.gpu else trimmed(model.network, [features], special, World.single())
         with own, _peak(case.gpu) as peak:
             trainer.train()
@@ -305,14 +304,16 @@ def padding(case: Case, trunk: int) -> dict[str, float]:
 
 def compare(case: Case, repeats: int) -> dict[str, Any]:
     """All variants, in turn."""
-    trunk, features = count_params(case.folder)["trunk"], case.features()
+    trunk = count_params(case.folder)["trunk"]
+    # To group by length takes many rows to group.
+    rows = {False: case.features(), True: case.features(50)}
     special = AutoTokenizer.from_pretrained(case.folder).all_special_ids
     ways: dict[str, Callable[[], Run]] = {"xsweep": lambda: ours(case)}
     setups = {"longest": Theirs(), "max": Theirs(pad_to=case.task.max_length), "grouped": Theirs(grouped=True)}
     if case.gpu:
         setups = {"longest": Theirs(), "tuned": Theirs(grouped=True, tuned=True)}
     for name, how in setups.items():
-        ways[name] = lambda how=how: theirs(case, how, features, special)  # type: ignore[misc]
+        ways[name] = lambda how=how: theirs(case, how, rows[how.grouped], special)  # type: ignore[misc]
     runs: dict[str, list[Run]] = {name: [] for name in ways}
     for _ in range(repeats):
         for name, way in ways.items():

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
 from xsweep.models import segments as room
-from xsweep.models.attention import NAME, UNPADDED, attention, encode
+from xsweep.models.attention import NAME, encode
+from xsweep.models.families import FAMILIES
 from xsweep.models.segments import Segments
 
 OWN: dict[str, dict[str, Any]] = {
@@ -23,6 +24,7 @@ OWN: dict[str, dict[str, Any]] = {
     "eurobert": {"num_key_value_heads": 2},
     "qwen3": {"num_key_value_heads": 2, "head_dim": 8},
 }
+UNPADDED = [kind for kind, family in FAMILIES.items() if family.attention == "segments"]
 LENGTHS = [3, 3, 4, 5, 9, 17, 30, 30]
 
 
@@ -104,6 +106,5 @@ def test_without_segments_it_is_sdpa() -> None:
     assert torch.equal(one, other)
 
 
-def test_an_encoder_with_a_relative_bias_is_padded() -> None:
-    assert attention("mt5") == "sdpa"
-    assert attention("xlm-roberta-xl") == NAME
+def test_an_encoder_with_a_bias_of_its_own_is_padded() -> None:
+    assert sorted(FAMILIES.keys() - set(UNPADDED)) == ["deberta-v2", "mt5", "rembert"]

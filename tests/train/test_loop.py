@@ -37,7 +37,7 @@ def train(stage: Stage, context: Context) -> tuple[dict[str, Tensor], list[float
 
 def padded(monkeypatch: pytest.MonkeyPatch, price: int) -> None:
     """From here on every encoder is padded, and one more micro-batch costs ``price``."""
-    monkeypatch.setattr("xsweep.models.attention.UNPADDED", ())
+    monkeypatch.setattr("xsweep.models.load.REGISTERED", {"segments": "sdpa"})
     monkeypatch.setattr("xsweep.train.stage.price", lambda device, trunk: price)
     live._LIVE.clear()
 

@@ -16,24 +16,14 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from xsweep.models.families import FAMILIES
 from xsweep.models.segments import Block, Segments
 
 NAME = "xsweep_segments"
 """What an encoder's configuration calls the attention function of this module."""
 
-UNPADDED = ("bert", "eurobert", "modernbert", "qwen3", "roberta", "xlm-roberta", "xlm-roberta-xl")
-"""``model_type`` of the encoders whose attention goes through the interface and needs no more than its segments.
-
-Others are padded: a relative bias (mT5) or an attention of their own (DeBERTa) is added to the product.
-"""
-
-_AFTER_PADDING = ("roberta", "xlm-roberta", "xlm-roberta-xl")
-"""``model_type`` of the encoders whose positions count real tokens from the padding token's id on."""
-
-
-def attention(model_type: str) -> str:
-    """The attention function that an encoder is loaded with."""
-    return NAME if model_type in UNPADDED else "sdpa"
+REGISTERED = {"segments": NAME}
+"""What a family calls it (``Family.attention``)."""
 
 
 def unpadded(encoder: nn.Module) -> bool:
@@ -67,7 +57,7 @@ def flat(encoder: nn.Module, hidden: Tensor, segments: Segments) -> Tensor:
 def _positions(encoder: nn.Module, ids: Tensor, segments: Segments) -> Tensor:
     """(tokens,) positions as the encoder gives them to a padded row."""
     config: Any = encoder.config
-    if config.model_type not in _AFTER_PADDING:
+    if not FAMILIES[config.model_type].reserved:
         return segments.positions
     # As in a padded row, a padding token spelled out in a text is not counted.
     counts = ids != config.pad_token_id

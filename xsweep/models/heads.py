@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,10 +10,9 @@ from torch.distributed.tensor import DTensor, Partial
 from torch.nn import functional
 
 from xsweep.models.attention import encode
+from xsweep.models.model import Pooling
 from xsweep.models.segments import Segments
 from xsweep.tasks.features import NO_LABEL
-
-Pooling = Literal["first", "mean"]
 
 
 class PairHead(nn.Module):
@@ -85,9 +83,10 @@ class TextHead(nn.Module):
 
     def __init__(self, width: int, table: nn.Parameter) -> None:
         super().__init__()
-        self.dense = nn.Linear(width, width)
-        self.norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.bias = nn.Parameter(torch.empty(table.shape[0]))
+        words, inner = table.shape
+        self.dense = nn.Linear(width, inner)
+        self.norm = nn.LayerNorm(inner, elementwise_affine=False)
+        self.bias = nn.Parameter(torch.empty(words))
         self._table = [table]  # in a list, so that it is no parameter of this module
 
     def forward(self, hidden: Tensor, segments: Segments) -> Tensor:
@@ -140,22 +139,32 @@ class Joint(nn.Module):
 
 
 def pool(hidden: Tensor, segments: Segments, pooling: Pooling) -> Tensor:
-    """Vectors of sequences, (rows, width): the first token's, or the mean over the tokens, (tokens, width)."""
+    """Vectors of sequences, (rows, width): the first or last token's, or the mean over the tokens, (tokens, width)."""
     if pooling == "first":
         return hidden[segments.starts]
+    if pooling == "last":
+        return hidden[segments.edges[1:].long() - 1]
     sums = hidden.new_zeros(len(segments.lengths), hidden.shape[-1], dtype=torch.float32)
     sums = sums.index_add(0, segments.row, hidden.float())
     return (sums / segments.edges.diff().unsqueeze(-1)).to(hidden.dtype)
 
 
 def make_head(
-    format_: str, table: nn.Parameter, outputs: int, *, dropout: float, pooling: Pooling, std: float, seed: int
+    format_: str,
+    table: nn.Parameter,
+    outputs: int,
+    *,
+    width: int | None = None,
+    dropout: float,
+    pooling: Pooling,
+    std: float,
+    seed: int,
 ) -> nn.Module:
     """A fresh head on the CPU: weights normal with deviation ``std``, biases zero, a function of ``seed`` alone.
 
-    ``table`` is the encoder's word table (vocabulary, width).
+    ``width`` is that of the hidden states, where ``table``, the encoder's word table, has another (RemBERT).
     """
-    width = table.shape[1]
+    width = width or table.shape[1]
     with torch.random.fork_rng([]):
         head: nn.Module
         match format_:

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xsweep.models.attention import encode, flat
-from xsweep.models.heads import Network, Pooling, pool
+from xsweep.models.heads import Network, pool
 from xsweep.models.load import layers
+from xsweep.models.model import Pooling
 from xsweep.tasks.features import Features
 from xsweep.tasks.neighbours import Vectors
 from xsweep.train.batches import Batch, Rows

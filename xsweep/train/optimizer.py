@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from xsweep.spec.sweep import Training
-from xsweep.train.shard import local, trained
+from xsweep.train.masters import master, settle
+from xsweep.train.shard import is_cut, local, trained
 from xsweep.train.trim import trimmed_tables
 from xsweep.train.world import World
 
@@ -25,8 +26,11 @@ class Optimizer:
     def __init__(self, network: nn.Module, recipe: Training, lr: float, steps: int) -> None:
         self._lr, self._steps, self._recipe = lr, steps, recipe
         self.parameters = trained(network)
+        self._network = network
         self._own = {name: local(parameter) for name, parameter in self.parameters.items()}
         self._trimmed = trimmed_tables(network)
+        for leaf in self._own.values():
+            leaf.grad = None  # a master outlives its stage, and one that broke off may have left a gradient
         leaves = {name: leaf for name, leaf in self._own.items() if leaf.numel()}
         # Biases and norms have one dimension; they are not decayed.
         decayed = [leaf for leaf in leaves.values() if leaf.ndim > 1]
@@ -37,8 +41,9 @@ class Optimizer:
     def gather(self) -> Tensor:
         """Hand the gradients over; returns the norm of this worker's part, a scalar tensor."""
         for name, parameter in self.parameters.items():
-            self._own[name].grad = None if parameter.grad is None else local(parameter.grad)
-            parameter.grad = None
+            if master(parameter) is None:  # a master has its gradient already
+                self._own[name].grad = None if parameter.grad is None else local(parameter.grad)
+                parameter.grad = None
         gradients = [leaf.grad for leaf in self._own.values() if leaf.grad is not None]
         return torch.nn.utils.get_total_norm(gradients)
 
@@ -52,30 +57,47 @@ class Optimizer:
             table.decay(1 - rated * self._recipe.weight_decay)
         self._adam.step()
         self._adam.zero_grad()
+        settle(self._network)
+
+    @property
+    def cut(self) -> dict[str, int]:
+        """Names among ``tensors`` of which this worker has rows of its own, with the number of all rows."""
+        names = {name: parameter.shape[0] for name, parameter in self.parameters.items() if is_cut(parameter)}
+        moments = {f"{name}:{moment}": rows for name, rows in names.items() for moment in _ROWS}
+        return names | moments
 
     def tensors(self) -> dict[str, Tensor]:
         """Parameters, moments and numbers of updates of this worker, by name: the whole state."""
         found = {}
         for name, leaf in self._own.items():
-            found[name] = self._trimmed[name].whole() if name in self._trimmed else leaf
-            for moment in _MOMENTS:
-                if leaf in self._adam.state:
-                    found[f"{name}:{moment}"] = self._adam.state[leaf][moment]
+            table = self._trimmed.get(name)
+            found[name] = table.whole() if table else leaf
+            for moment in _MOMENTS if leaf in self._adam.state else ():
+                value = self._adam.state[leaf][moment]
+                found[f"{name}:{moment}"] = table.spread(value) if table and moment in _ROWS else value
         return found
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Put back what ``tensors`` gave; a head that had no batch yet has no moments."""
         for name, leaf in self._own.items():
-            if name in self._trimmed:
-                self._trimmed[name].load(tensors[name])
-            else:
+            table = self._trimmed.get(name)
+            if table:
+                table.load(tensors[name])
+            elif leaf.numel():  # fewer rows than workers otherwise
                 leaf.copy_(tensors[name])
+            else:
+                continue
             if f"{name}:step" in tensors:
                 # Copied, since what was read from a file may lie there at another alignment.
-                self._adam.state[leaf] = {m: tensors[f"{name}:{m}"].to(leaf.device, copy=True) for m in _MOMENTS}
+                state = {moment: tensors[f"{name}:{moment}"].to(leaf.device, copy=True) for moment in _MOMENTS}
+                if table:
+                    state |= {moment: table.pick(state[moment]) for moment in _ROWS}
+                self._adam.state[leaf] = state
+        settle(self._network)
 
 
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+_ROWS = ("exp_avg", "exp_avg_sq")
+_MOMENTS = ("step", *_ROWS)
 """What Adam keeps of each parameter; ``step`` counts its own updates, which a head among several has fewer of."""
 
 

@@ -21,6 +21,8 @@ from torch.nn import functional
 from xsweep.models.heads import Joint, Network
 from xsweep.models.load import word_table
 from xsweep.tasks.features import Features
+from xsweep.train.masters import add_masters, master, settle
+from xsweep.train.shard import local
 from xsweep.train.world import World
 
 _CHUNK = {"cpu": 1 << 15, "cuda": 1 << 22}
@@ -33,27 +35,29 @@ class Trimmed(nn.Module):
     def __init__(self, whole: nn.Embedding, kept: Tensor) -> None:
         """``kept``, (rows,), ascending, are the ids whose rows are trained."""
         super().__init__()
-        table = whole.weight
+        table = local(whole.weight)
         self._whole, self._kept, self._pending = [whole], kept.to(table.device), list[float]()
-        self.weight = nn.Parameter(table.detach()[self._kept])
+        self.weight = nn.Parameter(table[self._kept])
+        if master(whole.weight) is not None:
+            add_masters([self.weight])
         self._row = torch.full((len(table),), -1, device=table.device)
         self._row[self._kept] = torch.arange(len(kept), device=table.device)
         self._padding = None if whole.padding_idx is None else int(self._row[whole.padding_idx])
         # Only what is trained need be on the device.
-        table.data = table.data.cpu()
+        self._move(torch.device("cpu"))
 
     def forward(self, ids: Tensor) -> Tensor:
         """The rows of ``ids``; an id that was not kept is an error, as one beyond the vocabulary is."""
         return functional.embedding(self._row[ids], self.weight, self._padding)
 
     def decay(self, factor: float) -> None:
-        """Note that a step has multiplied every row by ``factor`` before anything else."""
+        """Note that a step multiplies every row by ``factor`` before anything else."""
         if factor != 1.0:
             self._pending.append(factor)
 
     def whole(self) -> Tensor:
         """The whole table as if all of it had been trained, on the CPU."""
-        table = self._whole[0].weight.detach()
+        table = local(self._whole[0].weight)
         if self._pending:
             device = self.weight.device
             for chunk in torch.split(table.view(-1), _CHUNK[device.type]):
@@ -62,21 +66,36 @@ class Trimmed(nn.Module):
                     there.mul_(factor)
                 chunk.copy_(there)
             self._pending.clear()
-        table[self._kept.cpu()] = self.weight.detach().cpu()
+        table[self._kept.to(table.device)] = local(self.weight).to(table.device)
         return table
 
     def load(self, table: Tensor) -> None:
         """Go on from a ``table`` that ``whole`` gave."""
         self._pending.clear()
-        self._whole[0].weight.detach().copy_(table)
-        self.weight.detach().copy_(table.to(self.weight.device)[self._kept])
+        local(self._whole[0].weight).copy_(table)
+        local(self.weight).copy_(self.pick(table))
+
+    def spread(self, moment: Tensor) -> Tensor:
+        """An optimiser's moment of the whole table: zero where no row is trained."""
+        found = moment.new_zeros(len(self._row), *moment.shape[1:], device="cpu")
+        return found.index_copy_(0, self._kept.cpu(), moment.cpu())
+
+    def pick(self, moment: Tensor) -> Tensor:
+        """What ``spread`` began with, on the device."""
+        return moment[self._kept.to(moment.device)].to(self.weight.device)
 
     def restored(self) -> nn.Embedding:
         """What stood here before, with the table as trained, on the device again."""
         self.whole()
-        embedding = self._whole[0]
-        embedding.weight.data = embedding.weight.data.to(self.weight.device)
-        return embedding
+        self._move(self.weight.device)
+        settle(self._whole[0])
+        return self._whole[0]
+
+    def _move(self, device: torch.device) -> None:
+        """Move the whole table, and its master, to ``device``."""
+        for tensor in (self._whole[0].weight, master(self._whole[0].weight)):
+            if tensor is not None:
+                tensor.data = tensor.data.to(device)
 
 
 @contextmanager
