@@ -8,7 +8,8 @@ Real XNLI and SQuAD rows; ``equal`` are XNLI's cut to one length, where the rati
 On a CPU: process time of one thread, fp32, a small encoder, and all of ``Trainer``'s variants train a trimmed word
 table too, so that padding alone is compared; ``trim`` compares the tables, on the shape of XLM-R base. On a GPU: wall
 time, bf16, random weights in the shapes of XLM-R, real batches of 128 with all levers on, and the best-tuned
-``Trainer`` (bf16, fused AdamW, compiled, four loader workers, grouped by length) with none of ours.
+``Trainer`` (bf16, fused AdamW, compiled, four loader workers, grouped by length) with none of ours; of XXL the steps
+of adapters alone.
 
 Needs ``accelerate`` (the dependency group ``bench``). Run from the checkout: ``python -m tests.benchmarks.throughput
 DATA MODEL [--shape S ...] [--rows R ...]`` (DATA a mirror, MODEL a folder with XLM-R's tokenizer).
@@ -62,13 +63,27 @@ from xsweep.train.stage import Context, run_job
 from xsweep.train.trim import trimmed
 from xsweep.train.world import World
 
-SHAPES: Mapping[str, tuple[str, int, int]] = {
-    # model_type, layers, width
-    "tiny": ("xlm-roberta", 2, 64),
-    "small": ("xlm-roberta", 4, 256),
-    "base": ("xlm-roberta", 12, 768),
-    "large": ("xlm-roberta", 24, 1024),
-    "xl": ("xlm-roberta-xl", 36, 2560),
+
+@dataclass(frozen=True)
+class Shape:
+    """An encoder's."""
+
+    model_type: str
+    layers: int
+    width: int
+    heads: int
+    lora: bool = False
+    """Whether adapters alone are trained, since all of it would need many GPUs; no ``Trainer`` is run beside it."""
+
+
+SHAPES: Mapping[str, Shape] = {
+    "tiny": Shape("xlm-roberta", 2, 64, 2),
+    "tiny-lora": Shape("xlm-roberta-xl", 2, 64, 2, lora=True),
+    "small": Shape("xlm-roberta", 4, 256, 4),
+    "base": Shape("xlm-roberta", 12, 768, 12),
+    "large": Shape("xlm-roberta", 24, 1024, 16),
+    "xl": Shape("xlm-roberta-xl", 36, 2560, 32),
+    "xxl": Shape("xlm-roberta-xl", 48, 4096, 32, lora=True),
 }
 PEAK = 989e12
 """bf16 FLOP/s of an H100 or H200, as its vendor states them for dense products."""
@@ -87,18 +102,25 @@ class Case:
     gpu: bool
 
     @property
+    def shape(self) -> Shape:
+        """The model's."""
+        return SHAPES[self.folder.name]
+
+    @property
     def stage(self) -> Stage:
         """One epoch without dropout; it is scored on a few rows, outside the time."""
         model = Model(name=self.folder.name, path=str(self.folder))
         parts = ("train", "selection")
-        precision = "bf16" if self.gpu else "fp32"
+        training: dict[str, Any] = {"batch_size": self.batch, "warmup": 0.0, "dropout": 0.0}
+        training |= {"precision": "bf16" if self.gpu else "fp32"}
+        training |= {"lora": {"rank": 16, "alpha": 32}} if self.shape.lora else {}
         return Stage(
             kind="target",
             model=model,
             model_print=model_print(model, self.sources),
             tasks=(self.task,),
             prints={f"{part}/{self.task.name}": fingerprint(self.task, part, self.sources) for part in parts},  # type: ignore[arg-type]
-            training=Training(batch_size=self.batch, warmup=0.0, dropout=0.0, precision=precision),  # type: ignore[arg-type]
+            training=Training.model_validate(training),
             seed=SEED,
             hyper=Hyper(LR, 1),
             examples=self.batch * self.steps,
@@ -175,7 +197,9 @@ def theirs(case: Case, how: Theirs, features: Features, special: Sequence[int]) 
     shape = (word_table(encoder), FORMATS[case.task.format].outputs(case.task))
     head = make_head(case.task.format, *shape, dropout=dropout, pooling="first", std=std, seed=seed)
     model = _Plain(Network(encoder, head))
-    options = {"bf16": True, "torch_compile": True, "dataloader_num_workers": 4} if how.tuned else {}
+    options: dict[str, Any] = {}
+    if how.tuned:
+        options |= {"bf16": True, "torch_compile": True, "dataloader_num_workers": 4}
     if how.grouped:
         options["train_sampling_strategy"] = "group_by_length"
     with tempfile.TemporaryDirectory() as out:
@@ -192,7 +216,7 @@ def theirs(case: Case, how: Theirs, features: Features, special: Sequence[int]) 
             report_to=[],
             disable_tqdm=True,
             remove_unused_columns=False,
-            **options,  # type: ignore[arg-type]
+            **options,
         )
         trainer = _Trainer(
             model,
@@ -242,7 +266,7 @@ class _Trainer(Trainer):
     def compute_loss(self, model: Any, inputs: Any, *given: Any, **named: Any) -> Any:
         plain: Any = self.model
         plain.tokens.append(inputs["attention_mask"].sum())
-        loss = super().compute_loss(model, inputs, *given, **named)  # type: ignore[no-untyped-call]
+        loss: Any = super().compute_loss(model, inputs, *given, **named)
         plain.losses.append(loss.detach())
         return loss
 
@@ -292,12 +316,12 @@ def _whole(*_: Any) -> Iterator[None]:
 
 def padding(case: Case, trunk: int) -> dict[str, float]:
     """What padding to the longest costs the batches timed: in tokens, and in arithmetic with that of attention."""
-    _, layers, width = next(shape for name, shape in SHAPES.items() if name == case.folder.name)
+    each = 4 * case.shape.width * case.shape.layers
     lengths = case.features().lengths
     cost = np.zeros((2, 2))
     for rows in epoch_batches(len(lengths), case.batch, SEED, 1)[1:]:
         real, padded = lengths[rows], np.full(len(rows), lengths[rows].max())
-        cost += [[part.sum(), 2 * trunk * part.sum() + 4 * width * layers * (part**2).sum()] for part in (padded, real)]
+        cost += [[part.sum(), 2 * trunk * part.sum() + each * (part**2).sum()] for part in (padded, real)]
     tokens, arithmetic = cost[0] / cost[1]
     return {"padded_to_real": float(tokens), "ceiling": float(arithmetic)}
 
@@ -312,6 +336,8 @@ def compare(case: Case, repeats: int) -> dict[str, Any]:
     setups = {"longest": Theirs(), "max": Theirs(pad_to=case.task.max_length), "grouped": Theirs(grouped=True)}
     if case.gpu:
         setups = {"longest": Theirs(), "tuned": Theirs(grouped=True, tuned=True)}
+    if case.shape.lora:
+        setups = {}
     for name, how in setups.items():
         ways[name] = lambda how=how: theirs(case, how, rows[how.grouped], special)  # type: ignore[misc]
     runs: dict[str, list[Run]] = {name: [] for name in ways}
@@ -328,10 +354,10 @@ def compare(case: Case, repeats: int) -> dict[str, Any]:
     ratios = {name: value / each["xsweep"] for name, value in each.items()}
     return {
         **cost,
-        "share": ratios["longest"] / cost["ceiling"],
+        "share": ratios["longest"] / cost["ceiling"] if "longest" in ratios else None,
         "loss_apart": max(apart, default=None),
         "steps": len(runs["xsweep"][0].losses),
-        "variants": {name: {"ratio": ratios[name], **_rates(found, trunk, case.gpu)} for name, found in runs.items()},
+        "variants": {name: {"ratio": ratios[name], **_rates(found, case, trunk)} for name, found in runs.items()},
     }
 
 
@@ -344,9 +370,7 @@ def trimming(case: Case, repeats: int) -> dict[str, Any]:
             runs[name].append(ours(case, table))
     trunk, least = count_params(case.folder)["trunk"], _median(runs["xsweep"])
     apart = max(abs(a - b) for a, b in zip(*(found[0].losses for found in runs.values()), strict=True))
-    variants = {
-        name: {"ratio": _median(found) / least, **_rates(found, trunk, case.gpu)} for name, found in runs.items()
-    }
+    variants = {name: {"ratio": _median(found) / least, **_rates(found, case, trunk)} for name, found in runs.items()}
     return {"loss_apart": apart, "steps": len(runs["xsweep"][0].losses), "variants": variants}
 
 
@@ -354,24 +378,28 @@ def _median(runs: Sequence[Run]) -> float:
     return statistics.median(run.seconds for run in runs)
 
 
-def _rates(runs: Sequence[Run], trunk: int, gpu: bool) -> dict[str, Any]:
+def _rates(runs: Sequence[Run], case: Case, trunk: int) -> dict[str, Any]:
     """Real tokens a second, and on a GPU the share of its peak that trunk and real tokens take, and memory."""
     rate = runs[0].tokens / _median(runs)
     found: dict[str, Any] = {"seconds": _median(runs), "tokens_per_second": rate}
-    if gpu:
-        found |= {"mfu": 6 * trunk * rate / PEAK, "peak_bytes": max(run.peak or 0 for run in runs)}
+    if case.gpu:
+        # Weights that are frozen have no gradient to be computed.
+        found |= {
+            "mfu": (4 if case.shape.lora else 6) * trunk * rate / PEAK,
+            "peak_bytes": max(run.peak or 0 for run in runs),
+        }
     return found
 
 
 def write_folder(shape: str, tokenizer: Path, place: Path) -> Path:
     """A model folder of random weights."""
-    kind, layers, width = SHAPES[shape]
-    words = AutoTokenizer.from_pretrained(tokenizer)
-    sizes = {"hidden_size": width, "num_hidden_layers": layers, "intermediate_size": 4 * width}
-    sizes |= {"num_attention_heads": width // 64, "vocab_size": len(words), "max_position_embeddings": 514}
-    config = AutoConfig.for_model(kind, **sizes, pad_token_id=words.pad_token_id, layer_norm_eps=1e-5)
+    given, words = SHAPES[shape], AutoTokenizer.from_pretrained(tokenizer)
+    sizes = {"hidden_size": given.width, "num_hidden_layers": given.layers, "intermediate_size": 4 * given.width}
+    sizes |= {"num_attention_heads": given.heads, "vocab_size": len(words), "max_position_embeddings": 514}
+    config = AutoConfig.for_model(given.model_type, **sizes, pad_token_id=words.pad_token_id, layer_norm_eps=1e-5)
     torch.manual_seed(SEED)
-    AutoModel.from_config(config).save_pretrained(place / shape)  # type: ignore[no-untyped-call]
+    dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
+    AutoModel.from_config(config, dtype=dtype).save_pretrained(place / shape)  # type: ignore[no-untyped-call]
     words.save_pretrained(place / shape)
     return place / shape
 
@@ -394,7 +422,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--shape", nargs="+", choices=SHAPES, default=["base", "large", "xl"] if gpu else ["small"])
+    parser.add_argument(
+        "--shape", nargs="+", choices=SHAPES, default=["base", "large", "xl", "xxl"] if gpu else ["small"]
+    )
     parser.add_argument("--rows", nargs="+", default=["xnli"] if gpu else ["xnli", "squad", "equal"])
     parser.add_argument("--batch", type=int, default=128 if gpu else 0, help="32, of SQuAD 16, when 0")
     parser.add_argument("--steps", type=int, default=16 if gpu else 6)

@@ -201,7 +201,7 @@ class Layout(Declared):
     gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """GPUs per worker."""
     tokens: Count = 4096
-    """Largest micro-batch of one worker, in tokens, padding included."""
+    """Largest micro-batch of one worker, in tokens; padding included where there is any."""
     recompute: bool = False
     """Keep each layer's input alone for the backward pass and compute the rest again: a third more work, and memory
     for activations that hardly grows with a layer's width."""
