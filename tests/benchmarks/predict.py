@@ -73,7 +73,7 @@ def main() -> None:
     task, tokenizer, encoder = CATALOG["xnli"], load_tokenizer(given.model), load_encoder(given.model, None)
     head = make_head("pair", word_table(encoder), 3, dropout=0.0, pooling="mean", std=0.1, seed=1)
     network = Network(encoder, head).eval()
-    setting = Setting(World.single(), TOKENS, "fp32", None)
+    setting = Setting(World.single(), TOKENS, None)
     with tempfile.TemporaryDirectory() as folder:
         sources = Sources((given.data,), Path(folder))
         splits = {code: subset(load_split(task, "test", sources, code).examples, ROWS, 0) for code in LANGUAGES}

@@ -181,7 +181,7 @@ def loaded(place: Place, tokens: int = 4096) -> tuple[Network, Any, Setting]:
     head = make_head("retrieval", word_table(base.encoder), 0, dropout=0.0, pooling=model.pooling, std=0.1, seed=0)
     prints = {"train/matches": fingerprint(of, "train", place.sources)}
     rows = Reader(place.sources, base.tokenizer, "print", prints).part((of,), "train", None)
-    return Network(base.encoder, head), rows, Setting(World.single(), tokens, "fp32", None)
+    return Network(base.encoder, head), rows, Setting(World.single(), tokens, None)
 
 
 def gradients(network: Network) -> dict[str, torch.Tensor]:

@@ -85,7 +85,7 @@ def real_setting(shared: Path, ladder: Path, tmp_path: Path) -> tuple[Network, S
     base = live(ladder / "intfloat--multilingual-e5-small-L2", "real", Training(), World.single())
     head = make_head("retrieval", word_table(base.encoder), 0, dropout=0.0, pooling="mean", std=0.02, seed=0)
     sources = Sources((shared / "data",), tmp_path / "cache")
-    return Network(base.encoder, head), sources, base.tokenizer, Setting(World.single(), 4096, "fp32", None)
+    return Network(base.encoder, head), sources, base.tokenizer, Setting(World.single(), 4096, None)
 
 
 def test_real_questions_are_ranked_over_all_languages(real_setting: tuple[Network, Sources, Any, Setting]) -> None:

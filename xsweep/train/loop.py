@@ -97,7 +97,8 @@ class Loop:
                 step = self._epoch(step)
 
     def _resume(self) -> int:
-        saved = self._checkpoints.load(self._optimizer.cut)
+        with self._world.together():
+            saved = self._checkpoints.load(self._optimizer.cut)
         if saved is None:
             return 0
         if saved.workers != self._world.size:

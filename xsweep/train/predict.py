@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,13 +23,8 @@ class Setting:
     world: World
     tokens: int
     """Largest micro-batch of one worker, padding included where there is any."""
-    precision: str
     price: int | None
     """What one more micro-batch costs, in tokens (``batches.price``); None for an encoder that pads nothing."""
-
-    def cast(self) -> AbstractContextManager[object]:
-        """The context of a forward pass: bf16 for what is safe in it, or nothing."""
-        return torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def widths(self, features: Features) -> Rows:
         """(n,) the tokens that each feature takes in a micro-batch."""
@@ -79,8 +73,7 @@ def infer(network: Network, features: Features, width: int, setting: Setting) ->
     with torch.no_grad():
         for micro in _turns(setting.widths(features), setting):
             batch = setting.collate(features, micro.rows)
-            with setting.cast():
-                logits = network(batch.ids, batch.segments, batch.types, batch.labels)
+            logits = network(batch.ids, batch.segments, batch.types, batch.labels)
             if micro.idle:
                 continue
             rows = torch.from_numpy(micro.rows).to(device)
