@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.train.gang import run_gang
 from tests.train.small import DATA, Place
 from tests.train.test_batches import ragged
 from xsweep.models.heads import Network
@@ -111,9 +113,9 @@ def test_the_next_stage_and_the_scores_see_the_whole_table(
     assert found[0] == found[1]
 
 
-def test_an_interrupted_stage_goes_on_to_the_same_bits(place: Place, sizes: list[int]) -> None:
+def interrupted(place: Place) -> tuple[Stage, Context]:
+    """A stage that one worker left after seven of ten steps."""
     stage = place.stage(place.task("others"), place.model("many", vocab_size=ROWS))
-    expected, _ = run(place, "straight", stage)
 
     def stop(progress: Progress) -> None:
         if progress.step == 7:
@@ -123,9 +125,25 @@ def test_an_interrupted_stage_goes_on_to_the_same_bits(place: Place, sizes: list
     with pytest.raises(KeyboardInterrupt):
         run_job(Job((stage,), frozenset({stage.key})), context, World.single(), stop)
     live._LIVE.clear()
+    return stage, context
+
+
+def test_an_interrupted_stage_goes_on_to_the_same_bits(place: Place, sizes: list[int]) -> None:
+    stage, _ = interrupted(place)
     got, _ = run(place, "stopped", stage, checkpoint_seconds=1e-9)
+    assert len(sizes) == 2
+    expected, _ = run(place, "straight", stage)
     assert differing(got, expected) == []
-    assert len(sizes) == 3
+
+
+def test_two_workers_go_on_with_the_whole_table(place: Place, tmp_path: Path) -> None:
+    stage, context = interrupted(place)
+    _, steps = run_gang(2, Job((stage,), frozenset({stage.key})), context, tmp_path)
+    assert [step["step"] for step in steps] == [8, 9, 10]
+    got = load_file(Store(context.store).weights(stage.key) / "model.safetensors")
+    expected, _ = run(place, "straight", stage)
+    for name in (name for name in expected if expected[name].ndim > 1):
+        torch.testing.assert_close(got[name], expected[name], rtol=0, atol=1e-4)
 
 
 def test_after_a_stage_that_was_stopped_the_table_is_whole(place: Place) -> None:
