@@ -222,7 +222,7 @@ def theirs(case: Case, how: Theirs, features: Features, special: Sequence[int]) 
             model,
             arguments,
             data_collator=_Collator(features, how.pad_to),
-            train_dataset=[{"row": i, "input_ids": features.ids[features.span(i)]} for i in range(len(features))],  # type: ignore[arg-type]
+            train_dataset=[{"row": i, "input_ids": features.ids[features.span(i)]} for i in range(len(features))],
             callbacks=[_Marks(clock)],
         )
         trainer.remove_callback(PrinterCallback)
