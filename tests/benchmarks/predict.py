@@ -19,15 +19,15 @@ import torch
 from torch import Tensor, nn
 from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
-from xsweep.models.folder import count_params
 from xsweep.models.heads import Network, make_head
 from xsweep.models.load import load_encoder, load_tokenizer, word_table
+from xsweep.models.segments import Segments
 from xsweep.tasks.catalog import CATALOG
 from xsweep.tasks.examples import load_split, subset
 from xsweep.tasks.features import Features
 from xsweep.tasks.formats import FORMATS
 from xsweep.tasks.source import Sources
-from xsweep.train.batches import concat, price
+from xsweep.train.batches import concat
 from xsweep.train.predict import Setting, infer
 from xsweep.train.world import World
 
@@ -43,7 +43,9 @@ class _Plain(nn.Module):
         self.network = network
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
-        return {"logits": self.network(input_ids, attention_mask, None)}
+        hidden = self.network.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        segments = Segments(attention_mask.sum(1).numpy(), hidden.device)
+        return {"logits": self.network.head(hidden[attention_mask.bool()], segments)}
 
 
 def theirs(network: Network, rows: dict[str, Features], tokenizer: Any, folder: Path) -> np.ndarray[Any, Any]:
@@ -71,8 +73,7 @@ def main() -> None:
     task, tokenizer, encoder = CATALOG["xnli"], load_tokenizer(given.model), load_encoder(given.model, None)
     head = make_head("pair", word_table(encoder), 3, dropout=0.0, pooling="mean", std=0.1, seed=1)
     network = Network(encoder, head).eval()
-    cost = price("cpu", count_params(given.model)["trunk"])
-    setting = Setting(World.single(), TOKENS, int(tokenizer.pad_token_id or 0), cost)
+    setting = Setting(World.single(), TOKENS, None)
     with tempfile.TemporaryDirectory() as folder:
         sources = Sources((given.data,), Path(folder))
         splits = {code: subset(load_split(task, "test", sources, code).examples, ROWS, 0) for code in LANGUAGES}

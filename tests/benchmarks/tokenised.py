@@ -28,12 +28,12 @@ from xsweep.train.tokenised import Entry, Tokenised
 ROWS, SECONDS = 32, 5.0
 
 
-def served(entry: Entry, pad: int) -> float:
+def served(entry: Entry) -> float:
     """Windows a second through ``collate``, in random micro-batches."""
     rng, device, count = np.random.default_rng(0), torch.device("cpu"), 0
     start = time.perf_counter()
     while time.perf_counter() - start < SECONDS:
-        collate(entry.features, rng.integers(len(entry.features), size=ROWS), pad, device)
+        collate(entry.features, rng.integers(len(entry.features), size=ROWS), device)
         count += ROWS
     return count / (time.perf_counter() - start)
 
@@ -62,7 +62,7 @@ def main() -> None:
         found = Tokenised(Path(folder)).find("key")
         assert found is not None
         print(f"found by a second run in {time.perf_counter() - start:.2f} s")
-        memory, disk, made = served(entry, 1), served(found, 1), len(entry.features) / making
+        memory, disk, made = served(entry), served(found), len(entry.features) / making
         print(f"served: {disk:,.0f} windows/s from disk, {memory:,.0f} from memory; tokenised again: {made:,.0f}")
         print(f"ratio of serving to tokenising again: {disk / made:.1f}")
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -86,18 +89,42 @@ def test_workers_share_a_batch_in_equally_many_parts(lengths: list[int], tokens:
     assert max(counts) - min(counts) <= 1
 
 
+@given(lengths=LENGTHS, tokens=st.integers(1, 300))
+def test_without_padding_parts_are_the_fewest(lengths: list[int], tokens: int) -> None:
+    length = np.array(sorted(lengths), dtype=np.int64)
+    parts = cut(length, np.arange(len(length)), tokens, None)
+    assert np.array_equal(np.concatenate(parts), np.arange(len(length)))
+    assert all(length[part].sum() <= tokens or len(part) == 1 for part in parts)
+    joined = [np.concatenate(pair) for pair in itertools.pairwise(parts)]
+    assert all(length[pair][: len(first) + 1].sum() > tokens for first, pair in zip(parts, joined, strict=False))
+
+
 @given(lengths=LENGTHS, spans=st.booleans())
-def test_collate_pads_to_the_longest_and_masks_the_rest(lengths: list[int], spans: bool) -> None:
+def test_collate_puts_rows_one_after_the_other(lengths: list[int], spans: bool) -> None:
     features = ragged(lengths, spans)
     rows = np.arange(len(lengths))[::-1].copy()
-    batch = collate(features, rows, 1, torch.device("cpu"))
-    assert batch.ids.shape == (len(lengths), max(lengths))
-    for place, row in enumerate(rows):
-        own = features.ids[features.span(row)].tolist()
-        assert batch.ids[place].tolist() == own + [1] * (max(lengths) - len(own))
-        assert batch.mask[place].tolist() == [1] * len(own) + [0] * (max(lengths) - len(own))
+    batch = collate(features, rows, torch.device("cpu"))
+    assert batch.segments.lengths.tolist() == lengths[::-1]
+    assert batch.ids.tolist() == [number for row in rows for number in features.ids[features.span(row)]]
     assert batch.targets.tolist() == features.targets[rows].tolist()
     assert (batch.allowed is not None) == spans
+
+
+@given(lengths=st.lists(st.integers(1, 9), min_size=6, max_size=6))
+def test_choices_find_their_sequences(lengths: list[int]) -> None:
+    """Three rows of one, three and two choices, in another order."""
+    edges = np.cumsum([0, *lengths], dtype=np.int64)
+    features = replace(ragged(lengths), offsets=edges[[0, 1, 4, 6]], example=np.arange(3, dtype=np.int32))
+    features = replace(features, targets=np.zeros(3, dtype=np.int32), sequences=edges)
+    batch = collate(features, np.array([2, 0, 1]), torch.device("cpu"))
+    assert (np.diff(batch.segments.lengths) >= 0).all()
+    assert batch.choices is not None
+    found = [
+        [batch.ids[batch.segments.row == place].tolist() for place in row if place >= 0]
+        for row in batch.choices.tolist()
+    ]
+    own = [features.ids[start:end].tolist() for start, end in itertools.pairwise(edges)]
+    assert found == [own[4:6], own[0:1], own[1:4]]
 
 
 @pytest.mark.parametrize("spans", [False, True])

@@ -19,6 +19,7 @@ from xsweep.spec.sweep import Training
 from xsweep.store.store import Store
 from xsweep.tasks.examples import load_split
 from xsweep.tasks.formats import FORMATS
+from xsweep.train import live
 from xsweep.train.seeds import derive
 from xsweep.train.stage import Context, run_job
 from xsweep.train.world import World
@@ -32,6 +33,13 @@ def train(stage: Stage, context: Context) -> tuple[dict[str, Tensor], list[float
     steps: list[float] = []
     run_job(Job((stage,), frozenset({stage.key})), context, World.single(), lambda step: steps.append(step.loss))
     return weights(stage, context), steps
+
+
+def padded(monkeypatch: pytest.MonkeyPatch, price: int) -> None:
+    """From here on every encoder is padded, and one more micro-batch costs ``price``."""
+    monkeypatch.setattr("xsweep.models.load.REGISTERED", {"segments": "sdpa"})
+    monkeypatch.setattr("xsweep.train.stage.price", lambda device, trunk: price)
+    live._LIVE.clear()
 
 
 def distance(first: dict[str, Tensor], second: dict[str, Tensor]) -> float:
@@ -94,9 +102,9 @@ def plain(place: Place, stage: Stage) -> tuple[dict[str, Tensor], list[float]]:
 
 
 def test_equal_to_plain_pytorch_bit_for_bit(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With all of a batch in one micro-batch, as plain code has it."""
+    """With all of a batch in one padded micro-batch, as plain code has it."""
     stage = place.stage(place.task("others"), place.model(), training=Training(batch_size=7))
-    monkeypatch.setattr("xsweep.train.stage.price", lambda device, trunk: 100_000)
+    padded(monkeypatch, 100_000)
     torch.set_num_threads(1)
     expected, losses = plain(place, stage)
     got, steps = train(stage, place.context())
@@ -107,16 +115,29 @@ def test_equal_to_plain_pytorch_bit_for_bit(place: Place, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("form", ["pair", "span", "choice", "tag"])
 def test_micro_batches_leave_the_training_as_it_is(place: Place, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without padding, however many there are; and with it, at any price of one."""
     task = place.task(DATA[form], form)
     stage = place.stage(task, place.model(), hyper=Hyper(1e-3, 1))
-    monkeypatch.setattr("xsweep.train.stage.price", lambda device, trunk: 100_000)
     whole, losses = train(stage, place.context("whole", tokens=100_000))
-    for tokens, price in ((20, 32), (60, 32), (4096, 0)):
-        monkeypatch.setattr("xsweep.train.stage.price", lambda device, trunk, price=price: price)
-        parts, steps = train(stage, place.context(f"cut-{tokens}", tokens=tokens))
+    for tokens, price in ((20, None), (60, None), (20, 32), (60, 32), (4096, 0), (100_000, 100_000)):
+        if price is not None:
+            padded(monkeypatch, price)
+        parts, steps = train(stage, place.context(f"cut-{tokens}-{price}", tokens=tokens))
         assert steps == pytest.approx(losses, abs=1e-6)
         # Of choices one weight in thousands has next to no gradient, whose rounding Adam blows up.
         assert distance(parts, whole) < (1e-4 if form == "choice" else 1e-5)
+
+
+@pytest.mark.parametrize("form", ["pair", "span"])
+def test_what_is_not_padded_trains_alike_for_a_hundred_steps(
+    place: Place, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = place.stage(place.task(DATA[form], form), place.model(), hyper=Hyper(1e-3, 13))
+    _, ours = train(stage, place.context("unpadded"))
+    padded(monkeypatch, 100_000)
+    _, theirs = train(stage, place.context("padded"))
+    assert len(ours) > 60
+    assert ours == pytest.approx(theirs, abs=1e-5)
 
 
 def test_the_last_short_batch_counts_its_own_rows(place: Place) -> None:

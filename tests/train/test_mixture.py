@@ -158,11 +158,9 @@ def retrieval(place: Place) -> Task:
     return Task.model_validate({**base.model_dump(), **fields})
 
 
-def test_micro_batches_leave_the_training_as_it_is(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_micro_batches_leave_the_training_as_it_is(place: Place) -> None:
     stage = mixed(place, hyper=Hyper(1e-3, 1), mlm=0.25, weights={"spans": 0.5})
-    monkeypatch.setattr("xsweep.train.stage.price", lambda device, trunk: 100_000)
     whole, losses = trained(stage, place.context("whole", tokens=100_000))
-    monkeypatch.setattr("xsweep.train.stage.price", lambda device, trunk: 0)
     parts, steps = trained(stage, place.context("cut", tokens=60))
     assert steps == pytest.approx(losses, abs=1e-5)
     assert distance(parts, whole) < 1e-4

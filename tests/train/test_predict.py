@@ -10,6 +10,7 @@ from torch.nn import functional
 from tests.train.small import DATA, Place
 from xsweep.models.heads import Network, losses, make_head
 from xsweep.models.load import load_encoder, load_tokenizer, word_table
+from xsweep.models.segments import Segments
 from xsweep.tasks.examples import load_split
 from xsweep.tasks.features import NO_LABEL, Features, FloatArray
 from xsweep.tasks.formats import FORMATS
@@ -28,7 +29,7 @@ def test_batched_scores_are_those_of_single_rows(place: Place, form: str) -> Non
     width = FORMATS[form].outputs(task)
     head = make_head(form, word_table(encoder), width, dropout=0.5, pooling="mean", std=0.5, seed=1)
     network = Network(encoder, head)
-    outputs = infer(network, features, width, Setting(World(0, 1, torch.device("cpu")), 100, 1, 32))
+    outputs = infer(network, features, width, Setting(World(0, 1, torch.device("cpu")), 100, None))
     network.eval()
     for row in range(len(features)):
         with torch.no_grad():
@@ -43,16 +44,18 @@ def alone(network: Network, features: Features, row: int) -> tuple[torch.Tensor,
     edges = [start, end] if features.sequences is None else [e for e in features.sequences if start <= e <= end]
     labels = None
     if features.labels is not None:
-        labels = torch.from_numpy(features.labels[features.span(row)].astype(np.int64))[None]
-    parts = [torch.from_numpy(features.ids[a:b].astype(np.int64))[None] for a, b in pairwise(edges)]
-    logits = torch.cat([network(ids, torch.ones_like(ids), None, labels) for ids in parts])
+        labels = torch.from_numpy(features.labels[features.span(row)].astype(np.int64))
+    parts = [torch.from_numpy(features.ids[a:b].astype(np.int64)) for a, b in pairwise(edges)]
+    one = [Segments(np.array([len(ids)]), torch.device("cpu")) for ids in parts]
+    logits = torch.cat([network(ids, segments, None, labels) for ids, segments in zip(parts, one, strict=True)])
     target = torch.from_numpy(features.targets[row : row + 1].astype(np.int64))
     if features.sequences is not None:
         return logits, functional.cross_entropy(logits[:, 0][None], target)
     if labels is not None:
         return logits, functional.cross_entropy(logits, labels[labels != NO_LABEL], reduction="sum")
     allowed = None if features.allowed is None else torch.from_numpy(features.allowed[row : row + 1])
-    return logits[0], losses(logits, target, allowed)
+    loss = losses(logits, one[0], target, allowed)
+    return (logits if allowed is not None else logits[0]), loss
 
 
 def test_one_bad_logit_is_enough() -> None:

@@ -18,6 +18,7 @@ from tests.train.small import WORDS, Place, pair_rows, write_model
 from xsweep.models.families import FAMILIES
 from xsweep.models.heads import Network, make_head
 from xsweep.models.load import load_encoder, word_table
+from xsweep.models.segments import Segments
 from xsweep.plan.stage import Hyper, Job, Stage
 from xsweep.spec.sweep import Layout, Training
 from xsweep.store.manifests import Manifest
@@ -180,9 +181,7 @@ def loaded(place: Place, tokens: int = 4096) -> tuple[Network, Any, Setting]:
     head = make_head("retrieval", word_table(base.encoder), 0, dropout=0.0, pooling=model.pooling, std=0.1, seed=0)
     prints = {"train/matches": fingerprint(of, "train", place.sources)}
     rows = Reader(place.sources, base.tokenizer, "print", prints).part((of,), "train", None)
-    pad = base.tokenizer.pad_token_id
-    assert isinstance(pad, int)
-    return Network(base.encoder, head), rows, Setting(World.single(), tokens, pad, 32)
+    return Network(base.encoder, head), rows, Setting(World.single(), tokens, None)
 
 
 def gradients(network: Network) -> dict[str, torch.Tensor]:
@@ -200,7 +199,7 @@ def test_the_gradient_is_that_of_the_whole_batch_at_once(place: Place, tokens: i
     ours = gradients(network)
     whole: list[Rows] = [2 * batch, 2 * batch + 1]
     first, second = (setting.collate(texts, part) for part in whole)
-    queries, candidates = (network(part.ids, part.mask, part.types) for part in (first, second))
+    queries, candidates = (network(part.ids, part.segments, part.types) for part in (first, second))
     plain = torch.nn.functional.cross_entropy(SCALE * queries @ candidates.T, torch.arange(16))
     plain.backward()  # type: ignore[no-untyped-call]
     assert loss.item() == pytest.approx(plain.item(), rel=1e-5)
@@ -233,13 +232,14 @@ def test_vectors_are_those_of_each_text_alone_however_they_are_kept(
 def test_hidden_states_are_those_that_transformers_collects(kind: str, tmp_path: Path) -> None:
     encoder = load_encoder(write_model(tmp_path, kind), None).eval()
     ids, mask = torch.tensor([[0, 9, 8, 2], [0, 7, 2, 1]]), torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
-    batch = Batch(ids, mask, None, ids[:, 0], None, None, None)
+    segments = Segments(np.array([4, 3]), torch.device("cpu"))
+    batch = Batch(ids[mask.bool()], segments, None, ids[:, 0], None, None, None)
     with torch.no_grad():
         ours = hidden_states(encoder, batch)
         theirs = encoder(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states
     assert len(ours) == len(theirs) == 3
     for one, other in zip(ours, theirs, strict=True):
-        assert torch.equal(one[mask.bool()], other[mask.bool()])
+        torch.testing.assert_close(one, other[mask.bool()], rtol=1e-5, atol=1e-6)
 
 
 def test_fewer_queries_search_the_same_candidates(place: Place) -> None:

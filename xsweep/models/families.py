@@ -38,7 +38,9 @@ class Family:
     """The part of that class's module that is used; all of it where empty."""
     aliases: Mapping[str, str] | None = None
     """Names in the used module -> names in the checkpoint, where they differ by more than the prefix."""
-    attention: Literal["sdpa", "eager"] = "sdpa"
+    attention: Literal["segments", "sdpa", "eager"] = "segments"
+    """``segments`` runs without padding (``attention.py``): for families whose attention goes through the interface of
+    ``transformers`` and needs no bias of its own."""
     reserved: int = 0
     """Positions of the table that no token has: RoBERTa counts from the padding token's id on."""
 
@@ -95,6 +97,7 @@ FAMILIES: Mapping[str, Family] = {
             unused=("shared.", "decoder.", "lm_head."),
             table="embed_tokens.weight",
             pooling="mean",
+            attention="sdpa",
             auto="MT5EncoderModel",
             part="encoder",
             aliases={"embed_tokens.weight": "shared.weight"},

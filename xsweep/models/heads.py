@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, Partial
 from torch.nn import functional
 
+from xsweep.models.attention import encode
 from xsweep.models.model import Pooling
+from xsweep.models.segments import Segments
 from xsweep.tasks.features import NO_LABEL
 
 
@@ -24,24 +26,23 @@ class PairHead(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.pooling = pooling
 
-    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Logits from hidden states (rows, width in tokens, width) and the mask of real tokens."""
-        vector = self.dropout(pool(hidden, mask, self.pooling))
+    def forward(self, hidden: Tensor, segments: Segments) -> Tensor:
+        """Logits from hidden states (tokens, width)."""
+        vector = self.dropout(pool(hidden, segments, self.pooling))
         logits: Tensor = self.out(self.dropout(torch.tanh(self.dense(vector))))
         return logits
 
 
 class SpanHead(nn.Module):
-    """One linear map per token: logits (rows, tokens, 2) of being the answer's start and its end."""
+    """One linear map per token: logits (tokens, 2) of being the answer's start and its end."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.out = nn.Linear(width, 2)
 
-    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Logits from hidden states; ``mask`` is not needed, since the loss masks for itself."""
-        # A linear map of three dimensions returns a view, which the hooks of a sharded module warn of.
-        logits: Tensor = self.out(hidden).clone()
+    def forward(self, hidden: Tensor, segments: Segments) -> Tensor:
+        """Logits from hidden states (tokens, width)."""
+        logits: Tensor = self.out(hidden)
         return logits
 
 
@@ -53,7 +54,7 @@ class TagHead(nn.Module):
         self.out = nn.Linear(width, outputs)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, segments: Segments) -> Tensor:
         """Logits from the hidden states (labelled tokens, width)."""
         logits: Tensor = self.out(self.dropout(hidden))
         return logits
@@ -69,9 +70,9 @@ class VectorHead(nn.Module):
         super().__init__()
         self.pooling = pooling
 
-    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Vectors (rows, width) from hidden states (rows, width in tokens, width) and the mask of real tokens."""
-        return functional.normalize(pool(hidden, mask, self.pooling).float(), dim=-1)
+    def forward(self, hidden: Tensor, segments: Segments) -> Tensor:
+        """Vectors (rows, width) from hidden states (tokens, width)."""
+        return functional.normalize(pool(hidden, segments, self.pooling).float(), dim=-1)
 
 
 class TextHead(nn.Module):
@@ -88,7 +89,7 @@ class TextHead(nn.Module):
         self.bias = nn.Parameter(torch.empty(words))
         self._table = [table]  # in a list, so that it is no parameter of this module
 
-    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, segments: Segments) -> Tensor:
         """Logits from the hidden states (hidden tokens, width) of the tokens asked about."""
         table: Tensor = self._table[0]
         if isinstance(table, DTensor):
@@ -110,18 +111,16 @@ class Network(nn.Module):
         """Itself: it has one head."""
         return [self]
 
-    def forward(self, ids: Tensor, mask: Tensor, types: Tensor | None, labels: Tensor | None = None) -> Tensor:
-        """Logits in fp32: (rows, outputs) for pairs, (sequences, 1) for choices, (rows, tokens, 2) for spans.
+    def forward(self, ids: Tensor, segments: Segments, types: Tensor | None, labels: Tensor | None = None) -> Tensor:
+        """Logits in fp32 from tokens (tokens,): (rows, outputs) for pairs, (sequences, 1) for choices.
 
-        For retrieval vectors, (rows, width).
-
-        With ``labels``, (labelled tokens, outputs): of the tokens that have one alone, row by row.
+        For spans (tokens, 2), for retrieval vectors (rows, width). With ``labels`` (tokens,), (labelled tokens,
+        outputs): of the tokens that have one alone.
         """
-        extra = {} if types is None else {"token_type_ids": types}
-        hidden = self.encoder(input_ids=ids, attention_mask=mask, **extra).last_hidden_state
+        hidden = encode(self.encoder, ids, segments, types)
         if labels is not None:
             hidden = hidden[labels != NO_LABEL]
-        logits: Tensor = self.head(hidden, mask)
+        logits: Tensor = self.head(hidden, segments)
         return logits.float()
 
 
@@ -139,15 +138,15 @@ class Joint(nn.Module):
         return [Network(self.encoder, head) for head in self.heads]
 
 
-def pool(hidden: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
-    """Sentence vectors (rows, width): the first token's, the last real one's, or the mean over real tokens."""
+def pool(hidden: Tensor, segments: Segments, pooling: Pooling) -> Tensor:
+    """Vectors of sequences, (rows, width): the first or last token's, or the mean over the tokens, (tokens, width)."""
     if pooling == "first":
-        return hidden[:, 0]
+        return hidden[segments.starts]
     if pooling == "last":
-        last = (mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)).argmax(1)
-        return hidden[torch.arange(len(hidden), device=hidden.device), last]
-    weights = mask.to(hidden.dtype).unsqueeze(-1)
-    return (hidden * weights).sum(1) / weights.sum(1)
+        return hidden[segments.edges[1:].long() - 1]
+    sums = hidden.new_zeros(len(segments.lengths), hidden.shape[-1], dtype=torch.float32)
+    sums = sums.index_add(0, segments.row, hidden.float())
+    return (sums / segments.edges.diff().unsqueeze(-1)).to(hidden.dtype)
 
 
 def make_head(
@@ -191,6 +190,7 @@ def make_head(
 
 def losses(
     logits: Tensor,
+    segments: Segments,
     targets: Tensor,
     allowed: Tensor | None,
     labels: Tensor | None = None,
@@ -198,23 +198,23 @@ def losses(
 ) -> Tensor:
     """The loss of each row, (rows,): cross-entropy of pairs, or of spans where ``allowed`` is given.
 
-    With ``labels`` (rows, tokens), the sum over a row's labelled tokens, to be divided by their number. With
+    With ``labels`` (tokens,), the sum over a row's labelled tokens, to be divided by their number. With
     ``choices`` (rows, most choices), which say whose logits (sequences, 1) are a row's, that of its choices.
     """
     if labels is not None:
         asked = labels != NO_LABEL
         each = functional.cross_entropy(logits, labels[asked], reduction="none")
-        return each.new_zeros(len(labels)).index_add(0, asked.nonzero()[:, 0], each)
+        return each.new_zeros(len(segments.lengths)).index_add(0, segments.row[asked], each)
     if choices is not None:
         # -1 stands for no choice, and takes what is last.
         logits = functional.pad(logits[:, 0], (0, 1), value=float("-inf"))[choices]
     if allowed is None:
         return functional.cross_entropy(logits, targets, reduction="none")
-    return span_losses(logits, targets, allowed)
+    return span_losses(segments.whole.pad(logits), targets, allowed)
 
 
 def span_losses(logits: Tensor, targets: Tensor, allowed: Tensor) -> Tensor:
-    """Mean of the start's and the end's cross-entropy over the tokens that may hold the answer.
+    """Mean of the cross-entropy of the answer's start and end over the tokens that may hold it, of padded logits.
 
     These are the context's, ``allowed[:, 0]`` to ``allowed[:, 1] - 1``, and the first token, which stands
     for "not in this window"; so neither padding nor the question can change the loss.

@@ -15,6 +15,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from xsweep.errors import EnvironmentProblem
+from xsweep.models.attention import REGISTERED
 from xsweep.models.families import FAMILIES
 from xsweep.models.weights import Weights
 
@@ -44,7 +45,10 @@ def empty_encoder(folder: Path, dropout: float | None) -> nn.Module:
     config.use_cache = False  # a decoder's memory of earlier tokens, which are never left out here
     mapped: Any = transformers.MODEL_MAPPING[type(config)]
     made = mapped if kind.auto == "AutoModel" else getattr(transformers, kind.auto)
-    options: dict[str, Any] = {"dtype": torch.float32, "attn_implementation": kind.attention}
+    options: dict[str, Any] = {
+        "dtype": torch.float32,
+        "attn_implementation": REGISTERED.get(kind.attention, kind.attention),
+    }
     if "add_pooling_layer" in inspect.signature(made).parameters:
         options["add_pooling_layer"] = False
     with parameters_on_meta():

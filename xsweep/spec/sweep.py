@@ -244,7 +244,7 @@ class Layout(Declared):
     gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """GPUs per worker."""
     tokens: Count = 4096
-    """Largest micro-batch of one worker, in tokens, padding included."""
+    """Largest micro-batch of one worker, in tokens; padding included where there is any."""
     gpu_hour_cost: Rate | None = None
     """Price of one GPU for an hour, in whatever currency; without it nothing is priced."""
     recompute: bool = False

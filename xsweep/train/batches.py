@@ -1,7 +1,7 @@
-"""From ragged features to padded tensors: which rows make a step, who takes them, and in which micro-batches.
+"""From ragged features to tensors: which rows make a step, who takes them, and in which micro-batches.
 
 The batch of a step is a function of seed and epoch alone. Everything below it (workers, micro-batches)
-only cuts it up so that little padding is computed, and leaves the gradient as it is.
+only cuts it up, so that it fits and little padding is computed, and leaves the gradient as it is.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from xsweep.tasks.features import NO_LABEL, Features, IntArray
+from xsweep.models.segments import Segments
+from xsweep.tasks.features import Features, IntArray
 from xsweep.train.seeds import derive
 from xsweep.train.world import World
 
@@ -33,22 +34,23 @@ class Micro:
 
 @dataclass(frozen=True)
 class Batch:
-    """One micro-batch as tensors, padded to its own longest row."""
+    """One micro-batch as tensors: its sequences one after the other, without padding."""
 
     ids: Tensor
-    mask: Tensor
-    """1 on real tokens, 0 on padding."""
+    """(tokens,)"""
+    segments: Segments
     types: Tensor | None
+    """(tokens,)"""
     targets: Tensor
     allowed: Tensor | None
     labels: Tensor | None
-    """(rows, width in tokens) labels of tokens, ``NO_LABEL`` on padding too; None where rows are labelled."""
+    """(tokens,) labels, ``NO_LABEL`` where none is asked for; None where rows are labelled."""
     choices: Tensor | None
     """(rows, most choices) which sequence of the batch is each choice, -1 for none; None where rows are sequences."""
 
 
 def price(device: str, trunk: int) -> int:
-    """What one more micro-batch costs, in tokens: a GPU is idle while a short one is launched, a core hardly.
+    """What one more padded micro-batch costs, in tokens: a GPU is idle while a short one is launched, a core hardly.
 
     On a core the fixed cost of a pass forward and back is that of 22M / ``trunk`` parameters tokens, from 1300 of a
     trunk of 16k parameters to 16 of one of 3.7M, as timed there; below 32 the difference is lost.
@@ -62,7 +64,7 @@ def epoch_batches(rows: int, size: int, seed: int, epoch: int) -> list[Rows]:
     return [order[start : start + size] for start in range(0, rows, size)]
 
 
-def micro_batches(width: Rows, batch: Rows, world: World, tokens: int, price: int) -> list[Micro]:
+def micro_batches(width: Rows, batch: Rows, world: World, tokens: int, price: int | None) -> list[Micro]:
     """What this worker runs of one step's ``batch``.
 
     ``width`` is the tokens that each row takes, and of W workers each takes every W-th row by it. A sharded
@@ -75,12 +77,14 @@ def micro_batches(width: Rows, batch: Rows, world: World, tokens: int, price: in
     return mine + [idle] * (max(map(len, shares)) - len(mine))
 
 
-def cut(length: Rows, rows: Rows, tokens: int, price: int) -> list[Rows]:
-    """Cut ``rows``, shortest first, into the parts that cost least in all.
+def cut(length: Rows, rows: Rows, tokens: int, price: int | None) -> list[Rows]:
+    """Cut ``rows``, shortest first, into parts of at most ``tokens``, save a single row that is longer.
 
-    A part costs its tokens, each row padded to the longest, and ``price``, which is what a pass costs
-    beside them. No part exceeds ``tokens``, save a single row that is longer.
+    With a ``price`` these are the parts that cost least in all: a part costs its tokens, each row padded to the
+    longest, and ``price``, which is what a pass costs beside them. Without, nothing is padded, and they are the fewest.
     """
+    if price is None:
+        return _filled(length, rows, tokens)
     widest = length[rows]
     best = np.zeros(len(rows) + 1, dtype=np.int64)
     before = np.zeros(len(rows) + 1, dtype=np.int64)
@@ -98,30 +102,43 @@ def cut(length: Rows, rows: Rows, tokens: int, price: int) -> list[Rows]:
     return parts[::-1]
 
 
-def collate(features: Features, rows: Rows, pad: int, device: torch.device) -> Batch:
-    """The micro-batch of ``rows`` on ``device``, padded with token ``pad``."""
-    starts, ends, choices = _sequences(features, rows)
-    length = ends - starts
-    column = np.arange(int(length.max()))
-    real = column < length[:, None]
-    place = np.where(real, starts[:, None] + column, 0)
+def _filled(length: Rows, rows: Rows, tokens: int) -> list[Rows]:
+    """The fewest neighbouring ``rows`` of at most ``tokens`` in all."""
+    total = np.cumsum(length[rows])
+    parts, start = [], 0
+    while start < len(rows):
+        before = total[start - 1] if start else 0
+        end = max(start + 1, int(np.searchsorted(total, before + tokens, side="right")))
+        parts.append(rows[start:end])
+        start = end
+    return parts
 
-    def ragged(values: NDArray[Any], fill: int) -> Tensor:
-        return _tensor(np.where(real, values[place], fill), device)
+
+def collate(features: Features, rows: Rows, device: torch.device) -> Batch:
+    """The micro-batch of ``rows`` on ``device``."""
+    starts, ends, choices = _sequences(features, rows)
+    segments = Segments(ends - starts, device)
+    places = np.repeat(starts - segments.firsts, segments.lengths) + np.arange(int(segments.lengths.sum()))
+
+    def of_tokens(values: IntArray | None) -> Tensor | None:
+        return None if values is None else _tensor(values[places], device)
 
     return Batch(
-        ids=ragged(features.ids, pad),
-        mask=_tensor(real, device),
-        types=None if features.type_ids is None else ragged(features.type_ids, 0),
+        ids=_tensor(features.ids[places], device),
+        segments=segments,
+        types=of_tokens(features.type_ids),
         targets=_tensor(features.targets[rows], device),
         allowed=None if features.allowed is None else _tensor(features.allowed[rows], device),
-        labels=None if features.labels is None else ragged(features.labels, NO_LABEL),
+        labels=of_tokens(features.labels),
         choices=None if choices is None else _tensor(choices, device),
     )
 
 
 def _sequences(features: Features, rows: Rows) -> tuple[Rows, Rows, NDArray[np.int64] | None]:
-    """Where each sequence of ``rows`` begins and ends, and which of them are the choices of each row."""
+    """Where each sequence of ``rows`` begins and ends, and which of them are the choices of each row.
+
+    Sequences of several choices come shortest first, so that neighbours are of like lengths, as rows are.
+    """
     if features.sequences is None:
         return features.offsets[rows], features.offsets[rows + 1], None
     first, last = (np.searchsorted(features.sequences, features.offsets[rows + k]) for k in (0, 1))
@@ -129,7 +146,9 @@ def _sequences(features: Features, rows: Rows) -> tuple[Rows, Rows, NDArray[np.i
     column = np.arange(int(count.max()))
     choices = np.where(column < count[:, None], (np.cumsum(count) - count)[:, None] + column, -1)
     taken = np.concatenate([np.arange(*ends) for ends in zip(first, last, strict=True)])
-    return features.sequences[taken], features.sequences[taken + 1], choices
+    order = np.argsort(features.sequences[taken + 1] - features.sequences[taken], kind="stable")
+    taken, turn = taken[order], np.argsort(order, kind="stable")
+    return features.sequences[taken], features.sequences[taken + 1], np.where(choices < 0, -1, turn[choices])
 
 
 def concat(parts: Sequence[Features]) -> Features:

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from xsweep.models.heads import Network
 from xsweep.tasks.features import Features
-from xsweep.train.batches import Micro, Rows, micro_batches
+from xsweep.train.batches import Micro, Rows
 from xsweep.train.predict import Setting
 from xsweep.train.shard import sync_gradients
 
@@ -33,7 +33,7 @@ def contrast(network: Network, texts: Features, batch: Rows, setting: Setting, s
     world = setting.world
     rows = np.concatenate([2 * batch, 2 * batch + 1])
     place = {int(row): number for number, row in enumerate(rows)}
-    micros = micro_batches(texts.lengths, rows, world, setting.tokens, setting.price)
+    micros = setting.share(texts.lengths, rows)
     places = [torch.tensor([place[int(row)] for row in micro.rows], device=world.device) for micro in micros]
     # Left behind, so that the second pass draws the dropout of the first again.
     with torch.no_grad(), torch.random.fork_rng([world.device] if world.device.type == "cuda" else []):
@@ -78,5 +78,5 @@ def _loss(vectors: Tensor, scale: Tensor | None) -> tuple[Tensor, Tensor]:
 
 def _encoded(network: Network, texts: Features, micro: Micro, setting: Setting) -> Tensor:
     batch = setting.collate(texts, micro.rows)
-    vectors: Tensor = network(batch.ids, batch.mask, batch.types)
+    vectors: Tensor = network(batch.ids, batch.segments, batch.types)
     return vectors

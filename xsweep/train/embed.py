@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from xsweep.models.attention import encode, flat
 from xsweep.models.heads import Network, pool
 from xsweep.models.load import layers
 from xsweep.models.model import Pooling
 from xsweep.tasks.features import Features
 from xsweep.tasks.neighbours import Vectors
-from xsweep.train.batches import Batch, Rows, cut
+from xsweep.train.batches import Batch, Rows
 from xsweep.train.predict import Setting
 
 IN_MEMORY = 1 << 30
@@ -48,8 +49,7 @@ def embed(
     them together.
     """
     world = setting.world
-    length = texts.lengths[rows]
-    parts = cut(length, np.argsort(length, kind="stable"), setting.tokens, setting.price)
+    parts = setting.cut(texts.lengths[rows])
     found, finite = None, True
     network.eval()
     with torch.no_grad():
@@ -75,14 +75,14 @@ def embed(
 def _vectors(network: Network, batch: Batch, slots: Sequence[Slot] | None, setting: Setting) -> Tensor:
     """(slots, rows, width) of one micro-batch."""
     if slots is None:
-        return network(batch.ids, batch.mask, batch.types).unsqueeze(0)  # type: ignore[no-any-return]
+        return network(batch.ids, batch.segments, batch.types).unsqueeze(0)  # type: ignore[no-any-return]
     states = hidden_states(network.encoder, batch)
-    pooled = [pool(states[slot.layer].float(), batch.mask, slot.pooling) for slot in slots]
+    pooled = [pool(states[slot.layer].float(), batch.segments, slot.pooling) for slot in slots]
     return functional.normalize(torch.stack(pooled), dim=-1)
 
 
 def hidden_states(encoder: nn.Module, batch: Batch) -> list[Tensor]:
-    """What goes into the first layer and comes out of each, the last one's as the encoder hands it out (with its norm).
+    """What goes into the first layer and comes out of each, (tokens, width); the last one's with the encoder's norm.
 
     Read by hooks: what ``transformers`` collects itself is lost once the layers are sharded.
     """
@@ -98,12 +98,11 @@ def hidden_states(encoder: nn.Module, batch: Batch) -> list[Tensor]:
     hooks = [stack[0].register_forward_pre_hook(first, with_kwargs=True)]
     hooks += [layer.register_forward_hook(each) for layer in stack]
     try:
-        extra = {} if batch.types is None else {"token_type_ids": batch.types}
-        last = encoder(input_ids=batch.ids, attention_mask=batch.mask, **extra).last_hidden_state
+        last = encode(encoder, batch.ids, batch.segments, batch.types)
     finally:
         for hook in hooks:
             hook.remove()
-    return [*found[:-1], last]
+    return [*(flat(encoder, states, batch.segments) for states in found[:-1]), last]
 
 
 def _room(shape: tuple[int, int, int]) -> Vectors:

@@ -12,6 +12,7 @@ from xsweep.models.heads import Joint, Network
 from xsweep.plan.mixing import head_groups, masked_share, rows_each
 from xsweep.plan.stage import Stage
 from xsweep.spec.sweep import Mixture
+from xsweep.tasks.features import Features
 from xsweep.tasks.shuffled import shuffled
 from xsweep.tasks.task import Task
 from xsweep.train.batches import Rows, concat, epoch_batches
@@ -29,6 +30,8 @@ class Material:
     parts: tuple[Part, ...]
     batches: Callable[[int], Sequence[tuple[int, Rows]]]
     development: Development | Developments
+    features: tuple[Features, ...]
+    """All that goes through the network in this stage."""
     facts: dict[str, Any]
     """What was read, for the metrics."""
 
@@ -45,6 +48,7 @@ def material(stage: Stage, network: Network | Joint, reader: Reader, setting: Se
         (Part(alone, task.format, train.features, setting),),
         lambda epoch: [(0, batch) for batch in epoch_batches(rows, size, stage.seed, epoch)],
         Development(alone, task, selection, setting),
+        (train.features, selection.features),
         _read(train),
     )
 
@@ -69,8 +73,9 @@ def _mixed(stage: Stage, mixture: Mixture, networks: Sequence[Network], reader: 
         _part(network, [(tasks[name], train[name]) for name in names], mixture.weights, setting)
         for network, names in zip(networks, heads, strict=True)
     ]
+    selection = {task.name: reader.part((task,), "selection", stage.score_examples) for task in stage.tasks}
     judged = {
-        task.name: Development(networks[head], task, reader.part((task,), "selection", stage.score_examples), setting)
+        task.name: Development(networks[head], task, selection[task.name], setting)
         for task in stage.tasks
         for head, names in enumerate(heads)
         if task.name in names
@@ -80,6 +85,7 @@ def _mixed(stage: Stage, mixture: Mixture, networks: Sequence[Network], reader: 
         tuple(parts),
         Sampler(tuple(streams), stage.training.batch_size, stage.seed).epoch,
         Developments(judged) if len(judged) > 1 else judged[stage.tasks[0].name],
+        tuple(loaded.features for loaded in (*train.values(), *selection.values())),
         {**_read(*(train[task.name] for task in stage.tasks)), "tasks": read},
     )
 

@@ -11,6 +11,7 @@ from xsweep.spec.sweep import Training
 from xsweep.train.masters import master, settle
 from xsweep.train.schedule import Schedule
 from xsweep.train.shard import is_cut, local, trained
+from xsweep.train.trim import trimmed_tables
 from xsweep.train.world import World
 
 
@@ -22,6 +23,7 @@ class Optimizer:
         self.parameters = trained(network)
         self._network = network
         self._own = {name: local(parameter) for name, parameter in self.parameters.items()}
+        self._trimmed = trimmed_tables(network)
         for leaf in self._own.values():
             leaf.grad = None  # a master outlives its stage, and one that broke off may have left a gradient
         leaves = {name: leaf for name, leaf in self._own.items() if leaf.numel()}
@@ -43,8 +45,11 @@ class Optimizer:
     def step(self, number: int, norm: Tensor) -> None:
         """Clip by the global ``norm`` and take optimiser step ``number`` (from 0)."""
         torch.nn.utils.clip_grads_with_norm_(self._own.values(), self._recipe.clip, norm)
+        rated = self._lr * self._schedule.rate(number)
         for group in self._adam.param_groups:
-            group["lr"] = self._lr * self._schedule.rate(number)
+            group["lr"] = rated
+        for table in self._trimmed.values():
+            table.decay(1 - rated * self._recipe.weight_decay)
         self._adam.step()
         self._adam.zero_grad()
         settle(self._network)
@@ -60,21 +65,29 @@ class Optimizer:
         """Parameters, moments and numbers of updates of this worker, by name: the whole state."""
         found = {}
         for name, leaf in self._own.items():
-            found[name] = leaf
-            for moment in _MOMENTS:
-                if leaf in self._adam.state:
-                    found[f"{name}:{moment}"] = self._adam.state[leaf][moment]
+            table = self._trimmed.get(name)
+            found[name] = table.whole() if table else leaf
+            for moment in _MOMENTS if leaf in self._adam.state else ():
+                value = self._adam.state[leaf][moment]
+                found[f"{name}:{moment}"] = table.spread(value) if table and moment in _ROWS else value
         return found
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Put back what ``tensors`` gave; a head that had no batch yet has no moments."""
         for name, leaf in self._own.items():
-            if not leaf.numel():
-                continue  # fewer rows than workers
-            leaf.copy_(tensors[name])
+            table = self._trimmed.get(name)
+            if table:
+                table.load(tensors[name])
+            elif leaf.numel():  # fewer rows than workers otherwise
+                leaf.copy_(tensors[name])
+            else:
+                continue
             if f"{name}:step" in tensors:
                 # Copied, since what was read from a file may lie there at another alignment.
-                self._adam.state[leaf] = {m: tensors[f"{name}:{m}"].to(leaf.device, copy=True) for m in _MOMENTS}
+                state = {moment: tensors[f"{name}:{moment}"].to(leaf.device, copy=True) for moment in _MOMENTS}
+                if table:
+                    state |= {moment: table.pick(state[moment]) for moment in _ROWS}
+                self._adam.state[leaf] = state
         settle(self._network)
 
 

@@ -8,7 +8,7 @@ from xsweep.models.heads import Network, losses
 from xsweep.tasks.features import Features, FloatArray
 from xsweep.tasks.noise import hide
 from xsweep.tasks.retrieval import sides
-from xsweep.train.batches import Micro, Rows, micro_batches
+from xsweep.train.batches import Micro, Rows
 from xsweep.train.contrast import contrast
 from xsweep.train.predict import Setting
 from xsweep.train.shard import sync_gradients
@@ -21,7 +21,7 @@ class Part:
         self, network: Network, format_: str, features: Features, setting: Setting, scale: FloatArray | None = None
     ) -> None:
         self._network, self._features, self._setting = network, features, setting
-        self._length, self._width = features.lengths, features.widths
+        self._length, self._width = features.lengths, setting.widths(features)
         self._shown, self._weights = features, features.weights
         """What the epoch under way shows of the features, and what each row counts."""
         self._texts = sides(features) if format_ == "retrieval" else None
@@ -41,11 +41,11 @@ class Part:
         if self._texts is not None:
             scale = None if self._scale is None else self._scale[torch.from_numpy(batch)]
             return contrast(self._network, self._texts, batch, self._setting, scale)
-        micros = micro_batches(self._width, batch, self._setting.world, self._setting.tokens, self._setting.price)
+        micros, count = self._setting.share(self._width, batch), max(1, int(self._weights[batch].sum()))
         loss = torch.zeros((), device=self._setting.world.device)
         for number, micro in enumerate(micros, 1):
             sync_gradients(self._network, number == len(micros))
-            loss += self._backward(micro, max(1, int(self._weights[batch].sum())))
+            loss += self._backward(micro, count)
         return loss
 
     def _backward(self, micro: Micro, count: int) -> torch.Tensor:
@@ -54,8 +54,8 @@ class Part:
         Returns its share of the loss.
         """
         batch = self._setting.collate(self._shown, micro.rows)
-        logits = self._network(batch.ids, batch.mask, batch.types, batch.labels)
-        each = losses(logits, batch.targets, batch.allowed, batch.labels, batch.choices)
+        logits = self._network(batch.ids, batch.segments, batch.types, batch.labels)
+        each = losses(logits, batch.segments, batch.targets, batch.allowed, batch.labels, batch.choices)
         if self._scale is not None:
             each = each * self._scale[torch.from_numpy(micro.rows)]
         share = each.sum() * (0.0 if micro.idle else 1 / count)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from xsweep.models.heads import Network, losses
 from xsweep.tasks.features import NO_LABEL, Features, FloatArray
-from xsweep.train.batches import Batch, Micro, Rows, collate, cut
+from xsweep.train.batches import Batch, Micro, Rows, collate, cut, micro_batches
 from xsweep.train.world import World
 
 
@@ -22,15 +22,25 @@ class Setting:
 
     world: World
     tokens: int
-    """Largest micro-batch of one worker, padding included."""
-    pad: int
-    """The padding token's id."""
-    price: int
-    """What one more micro-batch costs, in tokens (``batches.price``)."""
+    """Largest micro-batch of one worker, padding included where there is any."""
+    price: int | None
+    """What one more micro-batch costs, in tokens (``batches.price``); None for an encoder that pads nothing."""
+
+    def widths(self, features: Features) -> Rows:
+        """(n,) the tokens that each feature takes in a micro-batch."""
+        return features.lengths if self.price is None else features.widths
+
+    def share(self, width: Rows, batch: Rows) -> list[Micro]:
+        """This worker's micro-batches of one step's ``batch``."""
+        return micro_batches(width, batch, self.world, self.tokens, self.price)
+
+    def cut(self, width: Rows) -> list[Rows]:
+        """All rows, shortest first, in micro-batches."""
+        return cut(width, np.argsort(width, kind="stable"), self.tokens, self.price)
 
     def collate(self, features: Features, rows: Rows) -> Batch:
-        """A padded micro-batch on the worker's device."""
-        return collate(features, rows, self.pad, self.world.device)
+        """A micro-batch on the worker's device."""
+        return collate(features, rows, self.world.device)
 
 
 @dataclass(frozen=True)
@@ -61,17 +71,17 @@ def infer(network: Network, features: Features, width: int, setting: Setting) ->
     each = torch.zeros(len(features), device=device)
     network.eval()
     with torch.no_grad():
-        for micro in _share(features.widths, setting):
+        for micro in _turns(setting.widths(features), setting):
             batch = setting.collate(features, micro.rows)
-            logits = network(batch.ids, batch.mask, batch.types, batch.labels)
+            logits = network(batch.ids, batch.segments, batch.types, batch.labels)
             if micro.idle:
                 continue
             rows = torch.from_numpy(micro.rows).to(device)
-            each[rows] = losses(logits, batch.targets, batch.allowed, batch.labels, batch.choices)
+            each[rows] = losses(logits, batch.segments, batch.targets, batch.allowed, batch.labels, batch.choices)
             if features.noise is not None:
                 logits = logits.argmax(-1, keepdim=True).float()
-            elif batch.allowed is not None:
-                logits = logits[batch.mask.bool()]
+            if batch.choices is not None:
+                logits = logits[batch.choices[batch.choices >= 0]]
             buffer[rows if before is None else _places(before, micro.rows, features, device)] = logits
     whole = setting.world.total(buffer).cpu().numpy()
     return Outputs(_split(whole, features, before), setting.world.total(each).cpu().numpy())
@@ -89,10 +99,9 @@ def _before(features: Features) -> NDArray[np.int64] | None:
     return None if features.allowed is None else np.arange(len(features.ids) + 1)
 
 
-def _share(length: Rows, setting: Setting) -> Iterator[Micro]:
+def _turns(width: Rows, setting: Setting) -> Iterator[Micro]:
     """This worker's micro-batches of all rows; idle ones keep it in step with the others."""
-    world = setting.world
-    parts = cut(length, np.argsort(length, kind="stable"), setting.tokens, setting.price)
+    world, parts = setting.world, setting.cut(width)
     for turn in range(0, len(parts), world.size):
         mine = turn + world.rank
         yield Micro(parts[mine]) if mine < len(parts) else Micro(parts[turn][:1], idle=True)

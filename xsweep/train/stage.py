@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from xsweep.errors import EnvironmentProblem, UsageError
+from xsweep.models.attention import unpadded
 from xsweep.models.folder import count_params, family_of, model_folder, model_print
 from xsweep.models.heads import Joint, Network, make_head
 from xsweep.models.load import head_settings, hidden_width, positions, set_recompute, word_table
@@ -35,6 +36,7 @@ from xsweep.train.record import Outcome, commit, summary
 from xsweep.train.score import score_languages
 from xsweep.train.seeds import derive
 from xsweep.train.shard import load_weights, save_weights, shard_head
+from xsweep.train.trim import trimmed
 from xsweep.train.world import World
 
 OnStep = Callable[[Progress], None]
@@ -95,6 +97,8 @@ class _Ready:
     network: Network | Joint
     reader: Reader
     setting: Setting
+    special: Sequence[int]
+    """Ids of the tokenizer's special tokens."""
     params: dict[str, int]
     load_seconds: float
     taken: int
@@ -155,14 +159,14 @@ class _Runner:
         base = live(folder, stage.model_print, stage.training, self._world)
         _check_fit(stage, folder, base)
         set_recompute(base.encoder, self._context.layout.recompute)
-        pad, layout, params = base.tokenizer.pad_token_id, self._context.layout, count_params(folder)
-        assert isinstance(pad, int)
-        cost = price(self._world.device.type, params["trunk"])
+        layout, params = self._context.layout, count_params(folder)
+        cost = None if unpadded(base.encoder) else price(self._world.device.type, params["trunk"])
         return _Ready(
             stage,
             self._network(stage, base, taken > 0),
             Reader(sources, base.tokenizer, base.tokenizer_print, stage.prints),
-            Setting(self._world, layout.tokens, pad, cost),
+            Setting(self._world, layout.tokens, cost),
+            base.tokenizer.all_special_ids,
             params,
             time.perf_counter() - start,
             taken,
@@ -253,13 +257,14 @@ class _Runner:
         leaves = self._job.begins and stage is self._job.stages[-1]
         beginnings = Beginnings(self._store, stage, self._world, taken=ready.taken, leaves=leaves)
         trained = (ready.network, found.parts, found.batches, stage)
-        loop = Loop(*trained, self._world, checkpoints, beginnings, development.score, self._on_step)
-        start = time.perf_counter()
         reason, diverged = "", False
-        try:
-            loop.run()
-        except DivergenceError as error:
-            reason, diverged = str(error), True
+        with trimmed(ready.network, found.features, ready.special, self._world):
+            loop = Loop(*trained, self._world, checkpoints, beginnings, development.score, self._on_step)
+            start = time.perf_counter()
+            try:
+                loop.run()
+            except DivergenceError as error:
+                reason, diverged = str(error), True
         state = loop.state
         metrics = {
             "dev": state.history,
