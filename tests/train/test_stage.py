@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.train.small import Place
+from tests.train.small import Place, run_job
 from xsweep.errors import DataError, EnvironmentProblem, UsageError
 from xsweep.models.folder import count_params
 from xsweep.plan.stage import Hyper, Job, Stage
@@ -20,7 +20,7 @@ from xsweep.spec.sweep import Training
 from xsweep.store.manifests import Manifest
 from xsweep.store.store import Store
 from xsweep.train.loop import Progress
-from xsweep.train.stage import Context, run_job
+from xsweep.train.stage import Context
 from xsweep.train.world import World
 
 

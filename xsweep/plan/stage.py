@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from xsweep.models.model import Model
-from xsweep.spec.sweep import Mixture, Training
+from xsweep.spec.sweep import Layout, Mixture, Training
 from xsweep.store.keys import content_key
 from xsweep.tasks.task import Task
 
@@ -110,6 +110,8 @@ class Job:
 
     stages: tuple[Stage, ...]
     keep: frozenset[str] = field(default_factory=frozenset)
+    layout: Layout = field(default_factory=Layout)
+    """How it is laid on the machine; part of no key."""
 
     @property
     def key(self) -> str:

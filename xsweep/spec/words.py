@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -67,7 +67,9 @@ def unknown_field(mapping: Node, name: str, known: Collection[str], found: Findi
 def _fields_at(kind: Any, steps: tuple[str | int, ...]) -> list[str]:
     """Names of the fields of the declaration that ``steps`` lead to."""
     for step in steps:
-        if isinstance(step, str):
+        if get_origin(kind) is Mapping:
+            kind = get_args(kind)[1]
+        elif isinstance(step, str):
             kind = _declaration(kind).model_fields[step].annotation
     return list(_declaration(kind).model_fields)
 
