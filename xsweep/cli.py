@@ -223,11 +223,10 @@ def models(as_json: Json = False) -> None:
 
     Example: xsweep models --json
     """
-    from xsweep.models.catalog import MODELS
+    from xsweep.models.catalog import MODELS, described
 
-    _catalogue(
-        [model.model_dump(mode="json") for model in MODELS.values()], ("name", "id", "ladder", "params"), as_json
-    )
+    columns = ("name", "id", "ladder", "kind", "params", "trunk_params", "pooling", "norm", "languages", "licence")
+    _catalogue([described(model) for model in MODELS.values()], columns, as_json)
 
 
 def _catalogue(entries: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:

@@ -1,28 +1,89 @@
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
 import torch
-from transformers import XLMRobertaConfig, XLMRobertaModel
+import transformers
+from torch import nn
 
-from xsweep.models.catalog import MODELS
+from xsweep.models.catalog import MODELS, described
+from xsweep.models.families import FAMILIES, family
+from xsweep.models.model import Model
 
-SHAPES: dict[str, dict[str, Any]] = {
-    "xlmr-base": {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12},
-    "xlmr-large": {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16},
+PUBLISHED = [model for model in MODELS.values() if model.ladder != "world"]
+ROBERTA = {"max_position_embeddings": 514, "type_vocab_size": 1}
+OWN: dict[str, dict[str, Any]] = {
+    "xlm-roberta": ROBERTA,
+    "xlm-roberta-xl": ROBERTA,
+    "mt5": {"d_kv": 64, "feed_forward_proj": "gated-gelu"},
+    "deberta-v2": {"type_vocab_size": 0, "relative_attention": True, "position_buckets": 256}
+    | {"norm_rel_ebd": "layer_norm", "share_att_key": True, "pos_att_type": ["p2c", "c2p"]}
+    | {"position_biased_input": False},
+    "rembert": {"input_embedding_size": 256, "output_embedding_size": 1664},
+    "qwen3": {"head_dim": 128, "num_key_value_heads": 8},
 }
+"""What the published configurations say beside a shape."""
+HEADS = {"mt5-small": 6, "mt5-base": 12, "mt5-large": 16, "mt5-xl": 32, "mt5-xxl": 64, "rembert": 18}
+HEADS |= {"eurobert-610m": 18, "eurobert-2.1b": 18, "qwen3-0.6b": 16, "qwen3-1.7b": 16, "xlmr-xl": 32, "xlmr-xxl": 32}
+HEADS |= {"mmbert-small": 6, "qwen3-4b": 32, "qwen3-8b": 32, "xlmr-large": 16}
+"""Attention heads where they are not 12."""
 
 
-@pytest.mark.parametrize("name", sorted(name for name in MODELS if MODELS[name].ladder == "xlmr"))
-def test_parameters_are_those_of_the_architecture(name: str) -> None:
+def config(model: Model) -> Any:
+    """The published configuration."""
+    assert model.shape is not None
+    layers, width, ffn, words = model.shape.model_dump().values()
+    heads = HEADS.get(model.name, 12)
+    if model.model_type == "mt5":
+        shape = {"num_layers": layers, "d_model": width, "d_ff": ffn, "num_heads": heads, "num_decoder_layers": layers}
+    else:
+        shape = {"num_hidden_layers": layers, "hidden_size": width, "intermediate_size": ffn}
+        shape |= {"num_attention_heads": heads}
+    if model.model_type == "eurobert":
+        shape["num_key_value_heads"] = 6 if heads == 18 else heads
+    if model.model_type == "qwen3":
+        shape["tie_word_embeddings"] = model.name != "qwen3-8b"
+    return transformers.AutoConfig.for_model(
+        model.model_type, **{"vocab_size": words, **OWN.get(model.model_type, {}), **shape}
+    )
+
+
+def count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+@pytest.mark.parametrize("model", PUBLISHED, ids=lambda model: model.name)
+def test_parameters_are_those_of_the_architecture(model: Model) -> None:
+    kind, settings = family(model.model_type), config(model)
     with torch.device("meta"):
-        config = XLMRobertaConfig(vocab_size=250_002, max_position_embeddings=514, type_vocab_size=1, **SHAPES[name])
-        encoder = XLMRobertaModel(config, add_pooling_layer=False)
-    assert MODELS[name].params == sum(parameter.numel() for parameter in encoder.parameters())
-    assert MODELS[name].embedding_params == encoder.embeddings.word_embeddings.weight.numel()
+        made: Any = transformers.MODEL_MAPPING[type(settings)] if not kind.part else getattr(transformers, kind.auto)
+        pooler = {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(made).parameters else {}
+        used: nn.Module = made(settings, **pooler).get_submodule(kind.part)
+        whole: Any = used
+        if model.model_type == "mt5":
+            whole = transformers.MT5ForConditionalGeneration(settings)
+        elif model.model_type == "qwen3":
+            whole = transformers.Qwen3ForCausalLM(settings)
+        elif model.model_type != "eurobert":  # whose published checkpoints tie a plain map to the word table
+            whole = transformers.MODEL_FOR_MASKED_LM_MAPPING[type(settings)](settings)  # type: ignore[index]
+    # mT5's output table is not tied in what is published, whatever a configuration of today makes of it.
+    untied = model.embedding_params or 0 if model.model_type == "mt5" else 0
+    assert model.total_params == count(whole) + untied
+    assert model.params == count(used)
+    assert model.embedding_params == dict(used.named_parameters())[kind.table].numel()
 
 
 def test_names_and_ladders() -> None:
     assert all(name == model.name for name, model in MODELS.items())
-    assert {model.ladder for model in MODELS.values()} == {"xlmr", "world"}
+    assert {"xlmr", "xlmr-xl", "mt5", "eurobert", "mmbert", "qwen3", "world", ""} == {m.ladder for m in MODELS.values()}
+    assert all(model.pooling == family(model.model_type).pooling for model in PUBLISHED)
+    assert {model.model_type for model in PUBLISHED} == set(FAMILIES) - {"roberta"}
+
+
+def test_what_a_family_says_stands_beside_an_entry() -> None:
+    entry = described(MODELS["mt5-xl"])
+    assert (entry["kind"], entry["norm"], entry["positions"]) == ("encoder-decoder", "pre", "relative")
+    assert entry["cut"] == "each of block, the rest with the root"
+    assert entry["trunk_params"] + entry["embedding_params"] == entry["params"]

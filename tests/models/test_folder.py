@@ -155,6 +155,7 @@ def test_integer_buffers_are_no_parameters(folder: Path) -> None:
 
 
 def test_an_encoder_decoder_counts_as_its_encoder(folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps({"model_type": "mt5"}))
     shapes = {
         "shared.weight": [10, 4],
         "encoder.embed_tokens.weight": [10, 4],

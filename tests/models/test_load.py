@@ -8,7 +8,8 @@ from safetensors.torch import load_file, save_file
 
 from tests.train.small import write_model
 from xsweep.errors import EnvironmentProblem
-from xsweep.models.folder import MODEL_TYPES, check_model_folder
+from xsweep.models.families import FAMILIES
+from xsweep.models.folder import check_model_folder
 from xsweep.models.load import head_settings, layers, load_encoder, load_tokenizer, word_table
 
 OWN = {
@@ -17,7 +18,7 @@ OWN = {
 }
 
 
-@pytest.mark.parametrize("kind", MODEL_TYPES)
+@pytest.mark.parametrize("kind", FAMILIES)
 def test_every_known_type_loads_without_pooler(kind: str, tmp_path: Path) -> None:
     encoder = load_encoder(write_model(tmp_path, kind, **OWN.get(kind, {})), None)
     assert len(layers(encoder)) == 2

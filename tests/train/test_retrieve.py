@@ -16,7 +16,7 @@ from tests.models.test_load import OWN
 from tests.tasks.made import Mirror
 from tests.train.gang import run_gang
 from tests.train.small import WORDS, Place, pair_rows, run_job, write_model
-from xsweep.models.folder import MODEL_TYPES
+from xsweep.models.families import FAMILIES
 from xsweep.models.heads import Network, make_head
 from xsweep.models.load import load_encoder, word_table
 from xsweep.plan.stage import Hyper, Job, Stage
@@ -230,7 +230,7 @@ def test_vectors_are_those_of_each_text_alone_however_they_are_kept(
     assert (kept == vectors).all()
 
 
-@pytest.mark.parametrize("kind", MODEL_TYPES)
+@pytest.mark.parametrize("kind", FAMILIES)
 def test_hidden_states_are_those_that_transformers_collects(kind: str, tmp_path: Path) -> None:
     encoder = load_encoder(write_model(tmp_path, kind, **OWN.get(kind, {})), None).eval()
     ids, mask = torch.tensor([[0, 9, 8, 2], [0, 7, 2, 1]]), torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])

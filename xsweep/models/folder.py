@@ -5,31 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from xsweep.errors import EnvironmentProblem
-from xsweep.models.model import Model
+from xsweep.models.families import FAMILIES, Family
+from xsweep.models.model import Model, Shape
 from xsweep.models.world import world_folder
 from xsweep.store.files import sha256
 from xsweep.tasks.hub import one_line
 from xsweep.tasks.source import Sources
 from xsweep.tasks.world.tables import is_world
 
-MODEL_TYPES = ("bert", "eurobert", "modernbert", "roberta", "xlm-roberta", "xlm-roberta-xl")
-"""``model_type`` of the encoders that own heads, sharding and freezing are tested with; no other is loaded."""
-
 _TOKENIZER = ("tokenizer*", "special_tokens_map.json", "vocab*", "merges.txt", "*.model")
 FILES = ("config.json", "*.safetensors", "*.safetensors.index.json", *_TOKENIZER)
 """All that is fetched from the hub, and all that a fingerprint covers."""
-
-_WORD_TABLE = re.compile(r"(^|\.)(word_embeddings|tok_embeddings|embed_tokens|shared)\.weight$")
-_UNUSED = re.compile(
-    r"(^|\.)(lm_head|cls|pooler|decoder|classifier|head|lm_predictions|mask_predictions|predictions|score)\."
-)
-"""Parts of a checkpoint that own heads on the encoder never use."""
 
 
 def model_folder(model: Model, sources: Sources) -> Path:
@@ -65,8 +56,8 @@ def check_model_folder(folder: Path) -> dict[str, Any]:
         raise EnvironmentProblem(f"{folder}: no such model folder")
     config = _read_json(folder / "config.json")
     kind = config.get("model_type")
-    if kind not in MODEL_TYPES:
-        raise EnvironmentProblem(f"{folder}: model type {kind!r} is none of {', '.join(MODEL_TYPES)}")
+    if not isinstance(kind, str) or kind not in FAMILIES:
+        raise EnvironmentProblem(f"{folder}: model type {kind!r} is none of {', '.join(sorted(FAMILIES))}")
     settings = _read_json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").exists() else {}
     if "auto_map" in config or "auto_map" in settings:
         raise EnvironmentProblem(f"{folder}: `auto_map` asks for code from the model's folder, which is never run")
@@ -125,18 +116,48 @@ def count_params(folder: Path) -> dict[str, int]:
     ``embedding`` is the word table; ``trunk`` the rest of what a fine-tune's forward pass uses, own heads apart (an
     encoder-decoder counts as its encoder; poolers and pretraining heads do not count); ``forward`` is their sum.
     """
+    kind = family_of(folder)
     sizes: dict[str, int] = {}
     for path in weight_files(folder):
         for name, tensor in _header(path).items():
             if name != "__metadata__" and tensor["dtype"][0] in "FB":
                 sizes[name] = math.prod(tensor["shape"])
-    tables = [name for name in sizes if _WORD_TABLE.search(name) and not _UNUSED.search(name)]
-    if not tables:
+    used = {own: size for name, size in sizes.items() if (own := kind.counted(name)) is not None}
+    if kind.table not in used:
         raise EnvironmentProblem(f"{folder}: no word table among the weights")
-    embedding = max(sizes[name] for name in tables)
-    # An encoder's own name for the shared table (mT5) is the same table again.
-    trunk = sum(size for name, size in sizes.items() if name not in tables and not _UNUSED.search(name))
-    return {"total": sum(sizes.values()), "embedding": embedding, "trunk": trunk, "forward": embedding + trunk}
+    embedding, forward = used[kind.table], sum(used.values())
+    return {
+        "total": sum(sizes.values()),
+        "embedding": embedding,
+        "trunk": forward - embedding,
+        "forward": forward,
+    }
+
+
+def family_of(folder: Path) -> Family:
+    """The family of the model in ``folder``, which ``check_model_folder`` has passed."""
+    return FAMILIES[_read_json(folder / "config.json")["model_type"]]
+
+
+def shape_of(folder: Path) -> Shape:
+    """The size that the folder's configuration gives; raises ``EnvironmentProblem`` where it does not say it."""
+    config = _read_json(folder / "config.json")
+    found = {}
+    for field, names in _SHAPE.items():
+        value = next((config[name] for name in names if name in config), None)
+        if not isinstance(value, int) or value < 1:
+            raise EnvironmentProblem(f"{folder / 'config.json'}: no {names[0]}")
+        found[field] = value
+    return Shape(**found)
+
+
+_SHAPE = {
+    "layers": ("num_hidden_layers", "num_layers"),
+    "width": ("hidden_size", "d_model"),
+    "ffn": ("intermediate_size", "d_ff"),
+    "vocabulary": ("vocab_size",),
+}
+"""Field of a shape -> its name in configurations; T5 has names of its own."""
 
 
 def _printed(folder: Path) -> list[Path]:

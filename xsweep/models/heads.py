@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, Partial
 from torch.nn import functional
 
+from xsweep.models.model import Pooling
 from xsweep.tasks.features import NO_LABEL
-
-Pooling = Literal["first", "mean"]
 
 
 class PairHead(nn.Module):
@@ -141,9 +139,12 @@ class Joint(nn.Module):
 
 
 def pool(hidden: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
-    """Sentence vectors (rows, width): the first token's, or the mean over real tokens."""
+    """Sentence vectors (rows, width): the first token's, the last real one's, or the mean over real tokens."""
     if pooling == "first":
         return hidden[:, 0]
+    if pooling == "last":
+        last = (mask * torch.arange(1, mask.shape[1] + 1, device=mask.device)).argmax(1)
+        return hidden[torch.arange(len(hidden), device=hidden.device), last]
     weights = mask.to(hidden.dtype).unsqueeze(-1)
     return (hidden * weights).sum(1) / weights.sum(1)
 

@@ -11,6 +11,7 @@ import transformers
 from torch import nn
 
 from xsweep.errors import EnvironmentProblem
+from xsweep.models.families import FAMILIES
 
 _DROPOUTS = (
     "hidden_dropout_prob",
@@ -58,14 +59,10 @@ def load_tokenizer(folder: Path) -> transformers.PreTrainedTokenizerFast:
 
 def layers(encoder: nn.Module) -> nn.ModuleList:
     """The encoder's stack of layers, in which sharding cuts it."""
-    for name in ("encoder.layer", "layers"):
-        try:
-            found = encoder.get_submodule(name)
-        except AttributeError:
-            continue
-        if isinstance(found, nn.ModuleList):
-            return found
-    raise EnvironmentProblem(f"{type(encoder).__name__}: its layers were not found, so it cannot be sharded")
+    config: Any = encoder.config
+    found = encoder.get_submodule(FAMILIES[config.model_type].stack)
+    assert isinstance(found, nn.ModuleList)
+    return found
 
 
 def word_table(encoder: nn.Module) -> nn.Parameter:

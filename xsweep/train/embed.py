@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xsweep.models.heads import Network, Pooling, pool
+from xsweep.models.heads import Network, pool
 from xsweep.models.load import layers
+from xsweep.models.model import Pooling
 from xsweep.tasks.features import Features
 from xsweep.tasks.neighbours import Vectors
 from xsweep.train.batches import Batch, Rows, cut
