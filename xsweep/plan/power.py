@@ -39,9 +39,13 @@ def _smallest(seeds: int) -> float:
     critical = float(t.ppf(1 - LEVEL / 2, freedom))
 
     def lacking(effect: float) -> float:
-        return float(nct.sf(critical, freedom, effect * root) + nct.cdf(-critical, freedom, effect * root)) - POWER
+        wrong = float(nct.cdf(-critical, freedom, effect * root))  # scipy has no number for what is next to nothing
+        return float(nct.sf(critical, freedom, effect * root)) + (0.0 if math.isnan(wrong) else wrong) - POWER
 
-    return float(brentq(lacking, 1e-6, 100.0))
+    most = 1.0
+    while lacking(most) < 0:
+        most *= 2
+    return float(brentq(lacking, 0.0, most))
 
 
 @dataclass(frozen=True)

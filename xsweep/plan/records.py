@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from xsweep.models.model import Model
 from xsweep.plan.cells import BASELINE, Cell, Role
 from xsweep.plan.resolve import Resolver
-from xsweep.plan.stage import Hyper, Kind, Stage
+from xsweep.plan.stage import Hyper, Kind, Stage, Work
 from xsweep.spec.sweep import Arm
 from xsweep.store.manifests import Manifest
 from xsweep.tasks.catalog import sources_of
@@ -39,9 +39,17 @@ class Record:
     """Every reporting seed that the stage scores, where that is more than its own: a model as it comes has no seed."""
 
     @property
+    def work(self) -> Work:
+        """The row of the plan that it is counted in."""
+        return _TRIALS[self.kind] if self.role == "search" else self.kind
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """The reporting seeds whose cells this stage fills."""
         return self.serves or (self.seed,)
+
+
+_TRIALS: Mapping[Kind, Work] = {"intermediate": "intermediate trials", "target": "target trials"}
 
 
 def collect(resolver: Resolver) -> list[Record]:

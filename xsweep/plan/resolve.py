@@ -11,10 +11,11 @@ from dataclasses import replace
 
 from xsweep.models.model import Model
 from xsweep.plan.cells import BASELINE, Cell, Plan
+from xsweep.plan.layout import placement
 from xsweep.plan.prints import Prints
 from xsweep.plan.stage import Hyper, Job, Stage
 from xsweep.plan.study import Study
-from xsweep.spec.sweep import Arm, Target, Training
+from xsweep.spec.sweep import Arm, Layout, Target, Training
 from xsweep.store.keys import content_key
 from xsweep.store.store import Store
 
@@ -28,13 +29,17 @@ class Resolver:
         self.store = store
         self._models = {model.name: model for model in plan.sweep.models}
         self._stages: dict[str, Stage] = {}
+        self._layouts: dict[str, Layout] = {}
 
     def model(self, name: str) -> Model:
-        """The model of that name, its parameters filled in from its weights where the file leaves them out."""
-        model, counted = self._models[name], self.prints.params.get(name, {})
-        if model.params is not None or not counted:
-            return model
-        return model.model_copy(update={"params": counted["forward"], "embedding_params": counted["embedding"]})
+        """The model of that name, what its declaration leaves out filled in from its folder."""
+        return self.prints.filled(self._models[name])
+
+    def layout(self, model: str) -> Layout:
+        """How the jobs of a model are laid on the machine; raises ``UsageError`` where it fits nowhere."""
+        if model not in self._layouts:
+            self._layouts[model] = placement(self.plan.sweep, self.model(model)).layout
+        return self._layouts[model]
 
     # ---- pretraining -----------------------------------------------------------------------------
 
@@ -199,7 +204,8 @@ class Resolver:
         while (parent := chain[0].parent) and not self.store.has_weights(parent):
             chain.insert(0, self._stages[parent])
         keep = {s.key for s in chain if s.kind in ("pretrain", "intermediate") or self.plan.sweep.keep == "all"}
-        return Job(tuple(chain), frozenset(keep - {s.key for s in chain if s.kind == "evaluate"}))
+        kept = frozenset(keep - {s.key for s in chain if s.kind == "evaluate"})
+        return Job(tuple(chain), kept, self.layout(stage.model.name))
 
     def ready(self) -> Iterator[tuple[str, Job]]:
         """(label, job) of every reporting stage that may run now and has not ended.
