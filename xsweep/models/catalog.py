@@ -27,8 +27,8 @@ def _world(width: int, lr: float, params: int, embedding: int) -> Model:
 def _published(
     name: str, id_: str, model_type: str, params: tuple[int, int, int], shape: tuple[int, ...], **more: Any
 ) -> Model:
-    """``params``: published, used, of the word table; ``shape``: layers, width, ffn, vocabulary, and attention where it is not
-    twice the width."""
+    """``params``: published, used, of the word table; ``shape``: layers, width, ffn, vocabulary, and attention if
+    it is not twice the width."""
     total, used, table = params
     return Model(
         name=name,

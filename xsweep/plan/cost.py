@@ -16,6 +16,7 @@ from xsweep.plan.mixing import masked_share, rows_each
 from xsweep.plan.stage import Work
 from xsweep.spec.sweep import Arm, Target
 
+
 @dataclass(frozen=True)
 class Line:
     """Stages of one kind, of one model or of all. ``needed`` counts what every cell asks for, ``runs`` what is left

@@ -46,7 +46,7 @@ class Memory:
 
 
 def predicted(model: Model, training: Training, *, workers: int, tokens: int, recompute: bool) -> Memory | None:
-    """The memory of one of ``workers`` that trains micro-batches of ``tokens`` real tokens; None of an undeclared shape.
+    """The memory of one of ``workers`` that trains micro-batches of ``tokens`` real tokens; None of an unknown shape.
 
     With the whole word table: how much of it a task's tokens leave out is not known before its data is read.
     """

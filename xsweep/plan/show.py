@@ -59,7 +59,8 @@ def plan_text(plan: Plan, resolver: Resolver | None) -> str:
         notes.append(
             "  Data or models are unverified: `xsweep check --data` reads them, and then this knows what is done."
         )
-    parts = [[head], table, _priced(rows["models"], bool(sweep.layout.gpus), sweep.layout.gpu_hour_cost), effects, notes]
+    priced = _priced(rows["models"], bool(sweep.layout.gpus), sweep.layout.gpu_hour_cost)
+    parts = [[head], table, priced, effects, notes]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
@@ -76,9 +77,7 @@ def _priced(models: list[dict[str, Any]], gpus: bool, cost: float | None) -> lis
             rows.append(f"  {row['model']:<20} {params:>7} {row['problem']}")
             continue
         hours = _number(row["hours"], row["least"])
-        rows.append(
-            f"  {row['model']:<20} {params:>7} {row['workers']:>7} {again:>9} {room:>5} {hours:>10} {price:>9}"
-        )
+        rows.append(f"  {row['model']:<20} {params:>7} {row['workers']:>7} {again:>9} {room:>5} {hours:>10} {price:>9}")
     known = [row["hours"] for row in models if row["hours"] is not None]
     if len(models) > 1 and known:
         least = len(known) < len(models) or any(row["least"] for row in models)
@@ -95,7 +94,9 @@ def _short(count: int) -> str:
 
 def _number(value: float | None, least: bool) -> str:
     """A number; with the sign of "more than" where something in it is unknown."""
-    return "unknown" if value is None else ("> " if least else "") + (f"{value:,.0f}" if value >= 10 else f"{value:.2g}")
+    if value is None:
+        return "unknown"
+    return ("> " if least else "") + (f"{value:,.0f}" if value >= 10 else f"{value:.2g}")
 
 
 def _points(value: float | None) -> str:
@@ -111,7 +112,7 @@ def _filled(plan: Plan, resolver: Resolver | None) -> Plan:
 
 
 def _resolved(plan: Plan) -> list[Resolvable]:
-    """What the sweep's seeds can find; nothing for a sweep of the artificial world, whose deviations nobody published."""
+    """What the sweep's seeds can find; nothing where no target's deviation is published."""
     sweep = plan.sweep
     if not set(SEED_DEVIATIONS) & {target.name for target in sweep.targets}:
         return []
@@ -135,10 +136,11 @@ def _assumptions(plan: Plan, priced: list[Price]) -> list[str]:
             f"GB are predicted of a GPU of {layout.gpu_memory:g} GB (layout.gpu_memory), with the whole word table."
         )
     if layout.gpus and any(not price.measured for price in priced):
-        shares = sorted({f"{assumed_share(price.trunk):.0%}" for price in priced if price.trunk and not price.measured})
+        guessed = [price for price in priced if price.trunk and not price.measured]
+        shares = ", ".join(f"{assumed_share(price.trunk or 0):.0%} ({price.model})" for price in guessed)
         said.append(
-            f"GPU-hours are assumed, not measured: {', '.join(shares)} of {PEAK / 1e12:.0f} TFLOP/s by size; measured "
-            "rates take their place once stages have run in the same layout."
+            f"GPU-hours assume this share of {PEAK / 1e12:.0f} TFLOP/s: {shares}. Measured rates take its place once "
+            "stages have run in the same layout."
         )
     if not layout.gpus:
         said.append("Hours without GPUs come from measured rates alone; none are known before stages have run.")
