@@ -223,6 +223,22 @@ def test_what_is_done_is_not_done_again(place: Place) -> None:
     assert answer[1]["score"] == manifest_of(context, stages[1]).metrics["score"]
 
 
+def test_memory_that_runs_out_is_recorded_and_changes_no_result(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = place.stage(place.task("pairs"), place.model(), hyper=Hyper(5e-3, 2))
+    whole, full = place.context("whole", tokens=400), place.context("full", tokens=400)
+    calm = run(whole, stage, keep=(stage,))[0]
+    monkeypatch.setenv("XSWEEP_TESTING", "1")
+    monkeypatch.setenv("XSWEEP_FAILPOINT", f"start:target:{stage.model.name}:oom:300")
+    with pytest.raises(torch.OutOfMemoryError):
+        run(full, stage)
+    (again,) = run(replace(full, layout=full.layout.halved()), stage, keep=(stage,))
+    assert again.layout == {**calm.layout, "tokens": 200, "ooms": 1}
+    assert again.metrics["score"] == calm.metrics["score"]
+    assert again.metrics["steps"] == calm.metrics["steps"]
+    for name, values in weights(whole, stage).items():
+        torch.testing.assert_close(weights(full, stage)[name], values, atol=1e-5, rtol=1e-4)
+
+
 def test_a_stage_goes_on_without_its_parents_weights(place: Place) -> None:
     """The parent's weights were not kept, but the child had a checkpoint: the parent is not trained again."""
     parent, child, _ = chain(place)
