@@ -12,7 +12,7 @@ from torch import nn
 from xsweep.models.catalog import MODELS
 from xsweep.models.model import Model, Shape
 from xsweep.plan.memory import FRAGMENTED, OVERHEAD, kept_bytes, predicted
-from xsweep.spec.sweep import Training
+from xsweep.spec.sweep import Lora, Training
 
 TOKENS = (1, 128)
 WITHIN = 0.10
@@ -129,3 +129,17 @@ def test_frozen_words_cost_no_gradient_and_an_unknown_shape_is_unknown() -> None
     assert frozen.state == 16 * (base.params - base.embedding_params) + 4 * base.embedding_params
     unknown = base.model_copy(update={"shape": None})
     assert predicted(unknown, Training(), workers=1, tokens=1, recompute=False) is None
+
+
+def test_adapters_alone_are_trained_with_lora() -> None:
+    base = MODELS["xlmr-base"]
+    assert base.params is not None
+    lora = Training(precision="bf16", lora=Lora(rank=8, alpha=16))
+    found = {workers: predicted(base, lora, workers=workers, tokens=1, recompute=False) for workers in (1, 2)}
+    adapters = 12 * 8 * (4 * 2 * 768 + 2 * (768 + 3072))  # four square maps and two of the feed-forward block
+    one, two = found[1], found[2]
+    assert one is not None
+    assert two is not None
+    assert one.state == 2 * base.params + 16 * adapters
+    assert two.state == one.state / 2
+    assert one.gathered == 2 * adapters

@@ -28,6 +28,18 @@ from xsweep.train.world import World
 WORDS = [f"w{i}" for i in range(120)]
 SPECIALS = ["<s>", "<pad>", "</s>", "<unk>"]
 
+OWN: Mapping[str, dict[str, Any]] = {
+    "deberta-v2": {"type_vocab_size": 0, "relative_attention": True, "position_buckets": 8}
+    | {"norm_rel_ebd": "layer_norm", "share_att_key": True, "pos_att_type": ["p2c", "c2p"]}
+    | {"position_biased_input": False},
+    "eurobert": {"num_key_value_heads": 2},
+    "modernbert": {"global_attn_every_n_layers": 2, "embedding_dropout": 0.0, "mlp_dropout": 0.0},
+    "mt5": {"d_ff": 64, "d_kv": 16, "dropout_rate": 0.0, "initializer_factor": 1.0},
+    "qwen3": {"num_key_value_heads": 1, "head_dim": 16},
+    "rembert": {"input_embedding_size": 16, "output_embedding_size": 24, "classifier_dropout_prob": 0.0},
+}
+"""What a small model of a family needs beside a shape."""
+
 Columns = Mapping[str, Sequence[Any]]
 
 
@@ -52,7 +64,7 @@ def write_model(folder: Path, kind: str = "bert", layers: int = 2, seed: int = 0
     shape |= {"initializer_range": 0.1, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        config = AutoConfig.for_model(kind, **{**shape, **changes})
+        config = AutoConfig.for_model(kind, **{**shape, **OWN.get(kind, {}), **changes})
         AutoModel.from_config(config).save_pretrained(folder)  # type: ignore[no-untyped-call]
     return folder
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from xsweep.train.checkpoint import Checkpoints, newest
+from xsweep.errors import EnvironmentProblem
+from xsweep.train.checkpoint import VERSION, Checkpoints, newest, own_rows
 from xsweep.train.world import World
 
 ALONE = World(0, 1, torch.device("cpu"))
@@ -30,7 +31,7 @@ def test_the_newest_is_read_back_with_the_random_state(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-12"]
 
 
-@pytest.mark.parametrize("damage", ["no marker", "cut tensors", "other world", "no tensors"])
+@pytest.mark.parametrize("damage", ["no marker", "cut tensors", "other version", "no tensors"])
 def test_what_is_not_whole_does_not_count(tmp_path: Path, damage: str) -> None:
     good = save(tmp_path / "good", 3)
     folder = save(tmp_path, 12)
@@ -43,8 +44,8 @@ def test_what_is_not_whole_does_not_count(tmp_path: Path, damage: str) -> None:
     elif damage == "no tensors":
         tensors.unlink()
     else:
-        marker.write_text(json.dumps({**json.loads(marker.read_text()), "world": 2}))
-    assert newest(tmp_path, 1) == 3
+        marker.write_text(json.dumps({**json.loads(marker.read_text()), "version": 2}))
+    assert newest(tmp_path) == 3
     shutil.rmtree(tmp_path / "checkpoint-3")
     assert Checkpoints(tmp_path, ALONE, 0).load() is None
 
@@ -53,3 +54,48 @@ def test_due_by_the_clock(tmp_path: Path) -> None:
     assert Checkpoints(tmp_path, ALONE, 0).due()
     assert not Checkpoints(tmp_path, ALONE, 1e9).due()
     assert not Checkpoints(tmp_path, World(1, 2, torch.device("cpu")), 0).due()
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 4), (4, 3), (3, 8)])
+def test_rows_are_cut_anew_for_another_number_of_workers(tmp_path: Path, before: int, after: int) -> None:
+    """Five rows: with eight workers three have none."""
+    whole = {"a": torch.arange(10.0).reshape(5, 2), "a:exp_avg": torch.arange(10.0).reshape(5, 2) + 100}
+    cut = dict.fromkeys(whole, 5)
+    folder = tmp_path / "checkpoint-7"
+    for rank in range(before):
+        mine = own_rows(5, rank, before)
+        held = {name: value[mine].contiguous() for name, value in whole.items()}
+        Checkpoints(tmp_path, Lone(rank, before), 0)._write(
+            folder, {**held, "a:step": torch.tensor(7.0)}, {"tokens": 3}
+        )
+    marker = {"version": VERSION, "step": 7, "world": before, "cut": cut if before > 1 else {}}
+    files = {path.name: path.stat().st_size for path in folder.glob("rank-*")}
+    (folder / "whole.json").write_text(json.dumps({**marker, "files": files}))
+    for rank in range(after):
+        saved = Checkpoints(tmp_path, Lone(rank, after), 0).load(cut if after > 1 else {})
+        assert saved is not None
+        assert (saved.step, saved.workers, saved.state) == (7, before, {"tokens": 3})
+        assert saved.tensors["a:step"].item() == 7
+        for name, value in whole.items():
+            expected = value[own_rows(5, rank, after)]
+            assert torch.equal(saved.tensors.get(name, expected[:0]), expected)
+
+
+def test_what_was_changed_on_disk_is_refused(tmp_path: Path) -> None:
+    folder = save(tmp_path, 3)
+    tensors = folder / "rank-0.safetensors"
+    data = bytearray(tensors.read_bytes())
+    data[-1] ^= 1
+    tensors.write_bytes(data)
+    with pytest.raises(EnvironmentProblem, match=r"rank-0\.safetensors: not as it was written; remove"):
+        Checkpoints(tmp_path, ALONE, 0).load()
+
+
+class Lone(World):
+    """One of several workers, without the others."""
+
+    def __init__(self, rank: int, size: int) -> None:
+        super().__init__(rank, size, torch.device("cpu"))
+
+    def agree(self, number: int) -> int:
+        return number

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from tests.models.test_load import OWN
 from tests.tasks.made import Mirror
 from tests.train.gang import run_gang
 from tests.train.small import WORDS, Place, pair_rows, run_job, write_model
@@ -177,7 +176,7 @@ def test_two_workers_agree_with_one(place: Place, tmp_path: Path) -> None:
 def loaded(place: Place, tokens: int = 4096) -> tuple[Network, Any, Setting]:
     of, model = declared(place), place.model()
     base = live(place.mirror / "made--bert", "print", Training(), World.single())
-    base.reset()
+    base.reset(0)
     head = make_head("retrieval", word_table(base.encoder), 0, dropout=0.0, pooling=model.pooling, std=0.1, seed=0)
     prints = {"train/matches": fingerprint(of, "train", place.sources)}
     rows = Reader(place.sources, base.tokenizer, "print", prints).part((of,), "train", None)
@@ -232,7 +231,7 @@ def test_vectors_are_those_of_each_text_alone_however_they_are_kept(
 
 @pytest.mark.parametrize("kind", FAMILIES)
 def test_hidden_states_are_those_that_transformers_collects(kind: str, tmp_path: Path) -> None:
-    encoder = load_encoder(write_model(tmp_path, kind, **OWN.get(kind, {})), None).eval()
+    encoder = load_encoder(write_model(tmp_path, kind), None).eval()
     ids, mask = torch.tensor([[0, 9, 8, 2], [0, 7, 2, 1]]), torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
     batch = Batch(ids, mask, None, ids[:, 0], None, None, None)
     with torch.no_grad():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -118,10 +118,8 @@ def count_params(folder: Path) -> dict[str, int]:
     """
     kind = family_of(folder)
     sizes: dict[str, int] = {}
-    for path in weight_files(folder):
-        for name, tensor in _header(path).items():
-            if name != "__metadata__" and tensor["dtype"][0] in "FB":
-                sizes[name] = math.prod(tensor["shape"])
+    for _, name, tensor in tensors_of(folder):
+        sizes[name] = math.prod(tensor["shape"])
     used = {own: size for name, size in sizes.items() if (own := kind.counted(name)) is not None}
     if kind.table not in used:
         raise EnvironmentProblem(f"{folder}: no word table among the weights")
@@ -132,6 +130,14 @@ def count_params(folder: Path) -> dict[str, int]:
         "trunk": forward - embedding,
         "forward": forward,
     }
+
+
+def tensors_of(folder: Path) -> Iterator[tuple[Path, str, dict[str, Any]]]:
+    """File, name and header entry (``dtype``, ``shape``) of each tensor of numbers with a point among the weights."""
+    for path in weight_files(folder):
+        for name, tensor in _header(path).items():
+            if name != "__metadata__" and tensor["dtype"][0] in "FB":
+                yield path, name, tensor
 
 
 def family_of(folder: Path) -> Family:

@@ -82,9 +82,10 @@ class TextHead(nn.Module):
 
     def __init__(self, width: int, table: nn.Parameter) -> None:
         super().__init__()
-        self.dense = nn.Linear(width, width)
-        self.norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.bias = nn.Parameter(torch.empty(table.shape[0]))
+        words, inner = table.shape
+        self.dense = nn.Linear(width, inner)
+        self.norm = nn.LayerNorm(inner, elementwise_affine=False)
+        self.bias = nn.Parameter(torch.empty(words))
         self._table = [table]  # in a list, so that it is no parameter of this module
 
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
@@ -150,13 +151,21 @@ def pool(hidden: Tensor, mask: Tensor, pooling: Pooling) -> Tensor:
 
 
 def make_head(
-    format_: str, table: nn.Parameter, outputs: int, *, dropout: float, pooling: Pooling, std: float, seed: int
+    format_: str,
+    table: nn.Parameter,
+    outputs: int,
+    *,
+    width: int | None = None,
+    dropout: float,
+    pooling: Pooling,
+    std: float,
+    seed: int,
 ) -> nn.Module:
     """A fresh head on the CPU: weights normal with deviation ``std``, biases zero, a function of ``seed`` alone.
 
-    ``table`` is the encoder's word table (vocabulary, width).
+    ``width`` is that of the hidden states, where ``table``, the encoder's word table, has another (RemBERT).
     """
-    width = table.shape[1]
+    width = width or table.shape[1]
     with torch.random.fork_rng([]):
         head: nn.Module
         match format_:

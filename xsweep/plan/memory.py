@@ -53,14 +53,24 @@ def predicted(model: Model, training: Training, *, workers: int, tokens: int, re
     if model.shape is None or model.params is None or model.embedding_params is None or not model.model_type:
         return None
     size, of_ids = _BYTES[training.precision], float(model.embedding_params)
-    trained = model.params - (of_ids if training.freeze == "embeddings" else 0.0)
-    frozen = model.params - trained
-    state = _MASTER * trained / workers + size * frozen
     layer = (model.params - of_ids) / model.shape.layers
-    table = 0.0 if frozen else of_ids
-    gathered = 4 * size * layer + 2 * size * table if workers > 1 else float(size * trained if size < 4 else 0)
+    if training.lora:
+        trained = training.lora.rank * _adapted(model.model_type, model.shape)
+        frozen = float(size * model.params / workers)
+    else:
+        held = of_ids if training.freeze == "embeddings" else 0.0
+        trained, frozen = model.params - held, size * held  # frozen words stay whole on each worker
+    table = 0.0 if frozen and not training.lora else of_ids
+    gathered = 4 * size * layer + 2 * size * table if workers > 1 else size * trained if size < 4 else 0.0
+    state = _MASTER * trained / workers + frozen
     kept = kept_bytes(model.model_type, model.shape, training.precision, recompute=recompute)
     return Memory(state, gathered, kept * tokens)
+
+
+def _adapted(model_type: str, shape: Shape) -> int:
+    """Inputs and outputs of every linear map of the layers, which each rank of an adapter has a parameter for."""
+    around = 4 * shape.width + 2 * (shape.attention or 2 * shape.width)
+    return shape.layers * (around + (3 if family(model_type).gated else 2) * (shape.width + shape.ffn))
 
 
 def kept_bytes(model_type: str, shape: Shape, precision: Literal["fp32", "bf16"], *, recompute: bool) -> float:

@@ -74,7 +74,7 @@ class Stage:
             "model": {"print": self.model_print, "pooling": self.model.pooling},
             "tasks": [_task_payload(task) for task in self.tasks],
             "prints": dict(self.prints),
-            "training": self.training.model_dump(mode="json"),
+            "training": _training_payload(self.training),
             "seed": self.seed,
             "hyper": None if self.hyper is None else {"lr": self.hyper.lr, "epochs": self.hyper.epochs},
             "examples": self.examples,
@@ -88,6 +88,11 @@ class Stage:
     def key(self) -> str:
         """Content key of the stage: equal inputs, equal key, on any machine."""
         return content_key(self.payload())
+
+
+def _training_payload(training: Training) -> dict[str, Any]:
+    """The recipe; what it does not use is left out where there was no such choice before."""
+    return training.model_dump(mode="json", exclude=None if training.lora else {"lora"})
 
 
 def _task_payload(task: Task) -> dict[str, Any]:

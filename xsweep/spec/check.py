@@ -185,6 +185,10 @@ def freeze(training: Training, models: Iterable[Model], root: Node, found: Findi
     raw = [model.name for model in models if model.pretrain]
     if training.freeze != "none" and raw:
         found.add(root, f"{listed(raw)} start from random weights, which cannot be frozen", "train", "freeze")
+    if training.lora and raw:
+        found.add(root, f"{listed(raw)} start from random weights, which lora would freeze", "train", "lora")
+    if training.lora and training.freeze != "none":
+        found.add(root, "lora freezes all of the model already", "train", "freeze")
 
 
 def carry(training: Training, arms: Iterable[Arm], targets: Iterable[Target], root: Node, found: Findings) -> None:

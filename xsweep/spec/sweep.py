@@ -157,6 +157,16 @@ class Search(Declared):
     """Search the target stage for each arm, or once per model and target on the baseline."""
 
 
+class Lora(Declared):
+    """Low-rank adapters on every linear map of the layers; the model itself is frozen."""
+
+    rank: Count
+    alpha: Rate
+    """What adapters add is multiplied by ``alpha / rank``."""
+    dropout: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
+    """Of what goes into the adapters."""
+
+
 class Training(Declared):
     """The recipe of every stage. It is part of each stage's key."""
 
@@ -174,6 +184,9 @@ class Training(Declared):
     carry: Literal["encoder", "encoder+head"] = "encoder"
     """What goes from the intermediate to the target stage; a head only between equal formats and labels."""
     precision: Literal["fp32", "bf16"] = "fp32"
+    """``bf16``: weights and activations in bf16, with masters, gradients and optimiser in fp32."""
+    lora: Lora | None = None
+    """Train adapters and head alone, in every stage and arm alike; needs the package's extra ``lora``."""
 
 
 class Gang(NamedTuple):
@@ -197,7 +210,8 @@ class Layout(Declared):
     tokens: Count = 4096
     """Largest micro-batch of one worker, in tokens."""
     recompute: bool = False
-    """Keep only what goes into each layer, and work the rest out again on the way back."""
+    """Keep each layer's input alone for the backward pass and compute the rest again: a third more work, and memory
+    for activations that hardly grows with a layer's width."""
     checkpoint_seconds: Rate = 60.0
     """A running stage can lose at most this much work."""
     ooms: Annotated[int, Field(ge=0)] = 0

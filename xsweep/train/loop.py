@@ -97,9 +97,11 @@ class Loop:
                 step = self._epoch(step)
 
     def _resume(self) -> int:
-        saved = self._checkpoints.load()
+        saved = self._checkpoints.load(self._optimizer.cut)
         if saved is None:
             return 0
+        if saved.workers != self._world.size:
+            torch.manual_seed(derive(self._stage.seed, "dropout", self._world.rank, saved.step))
         self._optimizer.restore(saved.tensors)
         self.state = State(**saved.state)
         return saved.step
@@ -114,7 +116,7 @@ class Loop:
             loss, wanted = self._step(step, self._parts[number], batch)
             step += 1
             if wanted:
-                self._checkpoints.save(step, self._optimizer.tensors(), asdict(self.state))
+                self._checkpoints.save(step, self._optimizer.tensors(), asdict(self.state), self._optimizer.cut)
             if self._on_step is not None:
                 done = (self._stage.key, self._stage.kind, step, self.steps, epoch, loss)
                 self._on_step(Progress(*done, self.state.tokens, self.state.seconds))

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from xsweep.spec.sweep import Training
-from xsweep.train.shard import local, trained
+from xsweep.train.masters import master, settle
+from xsweep.train.shard import is_cut, local, trained
 from xsweep.train.world import World
 
 
@@ -24,7 +25,10 @@ class Optimizer:
     def __init__(self, network: nn.Module, recipe: Training, lr: float, steps: int) -> None:
         self._lr, self._steps, self._recipe = lr, steps, recipe
         self.parameters = trained(network)
+        self._network = network
         self._own = {name: local(parameter) for name, parameter in self.parameters.items()}
+        for leaf in self._own.values():
+            leaf.grad = None  # a master outlives its stage, and one that broke off may have left a gradient
         leaves = {name: leaf for name, leaf in self._own.items() if leaf.numel()}
         # Biases and norms have one dimension; they are not decayed.
         decayed = [leaf for leaf in leaves.values() if leaf.ndim > 1]
@@ -35,8 +39,9 @@ class Optimizer:
     def gather(self) -> Tensor:
         """Hand the gradients over; returns the norm of this worker's part, a scalar tensor."""
         for name, parameter in self.parameters.items():
-            self._own[name].grad = None if parameter.grad is None else local(parameter.grad)
-            parameter.grad = None
+            if master(parameter) is None:  # a master has its gradient already
+                self._own[name].grad = None if parameter.grad is None else local(parameter.grad)
+                parameter.grad = None
         gradients = [leaf.grad for leaf in self._own.values() if leaf.grad is not None]
         return torch.nn.utils.get_total_norm(gradients)
 
@@ -47,6 +52,14 @@ class Optimizer:
             group["lr"] = self._lr * rate(number, self._steps, self._recipe.warmup)
         self._adam.step()
         self._adam.zero_grad()
+        settle(self._network)
+
+    @property
+    def cut(self) -> dict[str, int]:
+        """Names among ``tensors`` of which this worker has rows of its own, with the number of all rows."""
+        names = {name: parameter.shape[0] for name, parameter in self.parameters.items() if is_cut(parameter)}
+        moments = {f"{name}:{moment}": rows for name, rows in names.items() for moment in _ROWS}
+        return names | moments
 
     def tensors(self) -> dict[str, Tensor]:
         """Parameters, moments and numbers of updates of this worker, by name: the whole state."""
@@ -61,13 +74,17 @@ class Optimizer:
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Put back what ``tensors`` gave; a head that had no batch yet has no moments."""
         for name, leaf in self._own.items():
+            if not leaf.numel():
+                continue  # fewer rows than workers
             leaf.copy_(tensors[name])
             if f"{name}:step" in tensors:
                 # Copied, since what was read from a file may lie there at another alignment.
                 self._adam.state[leaf] = {m: tensors[f"{name}:{m}"].to(leaf.device, copy=True) for m in _MOMENTS}
+        settle(self._network)
 
 
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+_ROWS = ("exp_avg", "exp_avg_sq")
+_MOMENTS = ("step", *_ROWS)
 """What Adam keeps of each parameter; ``step`` counts its own updates, which a head among several has fewer of."""
 
 

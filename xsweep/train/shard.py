@@ -1,51 +1,65 @@
 """Sharding with FSDP2: each layer and the root, parameters cut by their first dimension.
 
-One worker shards nothing. Everything else in this room sees a parameter through ``local``, this worker's
-part of it, and ``gather``, the whole; for one worker both are the parameter itself.
+One worker shards nothing. Everything else in this room sees a parameter through ``local``, this worker's part of it in
+fp32; for one worker that is the parameter itself, or the master of one in bf16.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
 from xsweep.errors import EnvironmentProblem
 from xsweep.models.heads import Network
-from xsweep.models.load import layers
+from xsweep.models.load import layers, materialise
+from xsweep.train.checkpoint import own_rows
+from xsweep.train.masters import add_masters, master, settle
 from xsweep.train.tensors import write_tensors
 from xsweep.train.world import World
 
 
-def shard_encoder(encoder: nn.Module, world: World) -> None:
-    """Move the encoder to the device, cut over the workers by layer and root.
+def place_encoder(encoder: nn.Module, world: World, precision: str, whole: Collection[nn.Parameter] = ()) -> None:
+    """Give an encoder without memory room on the device, cut over the workers by layer and root.
 
-    Frozen parameters stay whole on each worker: they need no gradients, and gathering a word table for
-    each pass would cost more than its memory.
+    What is not trained is held in ``precision``. Parameters in ``whole``, not trained either, are not cut: they need
+    no gradients, and gathering a word table for each pass would cost more than its memory.
     """
-    if world.size == 1:
-        encoder.to(world.device)
+    for parameter in encoder.parameters():
+        if precision == "bf16" and (world.size == 1 or not parameter.requires_grad):
+            parameter.data = parameter.data.to(torch.bfloat16)
+    if world.size > 1:
+        options: dict[str, Any] = {"mesh": _mesh(world), "mp_policy": _policy(precision), "ignored_params": set(whole)}
+        for layer in layers(encoder):
+            fully_shard(layer, reshard_after_forward=True, **options)
+        fully_shard(encoder, reshard_after_forward=True, **options)
+    materialise(encoder, world.device)
+    if precision == "bf16" and world.size == 1:
+        add_masters(trained(encoder).values())
+
+
+def shard_head(head: nn.Module, world: World, precision: str) -> None:
+    """The same for a head that has its values; it is a root of its own since it changes from stage to stage."""
+    if world.size > 1:
+        fully_shard(head, mesh=_mesh(world), mp_policy=_policy(precision), reshard_after_forward=True)
         return
-    frozen = {parameter for parameter in encoder.parameters() if not parameter.requires_grad}
-    for parameter in frozen:
-        parameter.data = parameter.data.to(world.device)
-    mesh = _mesh(world)
-    for layer in layers(encoder):
-        fully_shard(layer, mesh=mesh, reshard_after_forward=True, ignored_params=frozen)
-    fully_shard(encoder, mesh=mesh, reshard_after_forward=True, ignored_params=frozen)
+    head.to(world.device)
+    if precision == "bf16":
+        add_masters(head.parameters())
 
 
-def shard_head(head: nn.Module, world: World) -> None:
-    """The same for a head, which is a root of its own since it changes from stage to stage."""
-    if world.size == 1:
-        head.to(world.device)
-    else:
-        fully_shard(head, mesh=_mesh(world), reshard_after_forward=True)
+def _policy(precision: str) -> MixedPrecisionPolicy:
+    if precision == "fp32":
+        return MixedPrecisionPolicy()
+    return MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
 
 
 def sync_gradients(network: Network, on: bool) -> None:
@@ -61,7 +75,10 @@ def trained(network: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def local(tensor: Tensor) -> Tensor:
-    """This worker's rows of ``tensor``, sharing its memory; empty when there are fewer rows than workers."""
+    """This worker's rows of ``tensor``, or of its master, sharing memory; empty when there are fewer than workers."""
+    held = master(tensor)
+    if held is not None:
+        return held
     plain = tensor.detach()
     return plain.to_local() if isinstance(plain, DTensor) else plain
 
@@ -74,7 +91,7 @@ def save_weights(network: nn.Module, path: Path, world: World) -> None:
     tensors = {}
     for name, parameter in trained(network).items():
         plain = parameter.detach()
-        whole = plain.full_tensor() if isinstance(plain, DTensor) else plain
+        whole = plain.full_tensor() if isinstance(plain, DTensor) else local(parameter)
         if world.first:
             tensors[name] = whole.cpu().contiguous()
     if world.first:
@@ -97,16 +114,19 @@ def load_weights(network: nn.Module, path: Path, world: World, *, head: str) -> 
             saved = file.get_slice(name)
             if tuple(saved.get_shape()) != tuple(parameter.shape):
                 raise EnvironmentProblem(f"{path}: {name} is {saved.get_shape()}, not {list(parameter.shape)}")
-            local(parameter).copy_(saved[_rows(parameter, world)])
+            start = first_row(parameter, world)
+            local(parameter).copy_(saved[start : start + len(local(parameter))])
+    settle(network)
 
 
-def _rows(parameter: nn.Parameter, world: World) -> slice:
-    """The rows that this worker holds: equal parts by the first dimension, the last ones smaller or empty."""
-    if not isinstance(parameter, DTensor):
-        return slice(None)
-    rows = parameter.shape[0]
-    each = -(-rows // world.size)
-    return slice(min(world.rank * each, rows), min((world.rank + 1) * each, rows))
+def first_row(parameter: Tensor, world: World) -> int:
+    """Where this worker's rows begin; 0 where it has all."""
+    return own_rows(parameter.shape[0], world.rank, world.size).start if is_cut(parameter) else 0
+
+
+def is_cut(parameter: Tensor) -> bool:
+    """Whether each worker has rows of its own."""
+    return isinstance(parameter, DTensor)
 
 
 def _mesh(world: World) -> DeviceMesh:

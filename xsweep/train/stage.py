@@ -13,7 +13,7 @@ import torch
 from xsweep.errors import EnvironmentProblem, UsageError
 from xsweep.models.folder import count_params, model_folder, model_print
 from xsweep.models.heads import Joint, Network, make_head
-from xsweep.models.load import head_settings, word_table
+from xsweep.models.load import head_settings, hidden_width, positions, set_recompute, word_table
 from xsweep.plan.mixing import head_groups, head_names, head_shape
 from xsweep.plan.stage import Job, Stage
 from xsweep.store.store import Store
@@ -63,7 +63,7 @@ def run_job(job: Job, context: Context, world: World, on_step: OnStep | None = N
     return [runner.run(stage) for stage in job.stages]
 
 
-def todo(job: Job, store: Store, workers: int) -> frozenset[str]:
+def todo(job: Job, store: Store) -> frozenset[str]:
     """Keys of the stages that have to run: not ended yet, or ended with weights that are needed and gone.
 
     A stage that has a checkpoint to go on from does not need its parent's weights.
@@ -77,7 +77,7 @@ def todo(job: Job, store: Store, workers: int) -> frozenset[str]:
             if not (leaves and stage.key in needed and not store.has_weights(stage.key)):
                 continue
         keys.add(stage.key)
-        if stage.parent is not None and newest(store.folder(stage.key) / "work", workers) < 0:
+        if stage.parent is not None and newest(store.folder(stage.key) / "work") < 0:
             needed.add(stage.parent)
     return frozenset(keys)
 
@@ -99,7 +99,7 @@ class _Runner:
         self._job, self._context, self._world, self._on_step = job, context, world, on_step
         self._store = Store(context.store)
         with world.together():
-            found = todo(job, self._store, world.size)
+            found = todo(job, self._store)
         self._todo = {stage.key for stage in job.stages if world.agree(int(stage.key in found))}
         self._statuses: dict[str, str] = {}
         self._held: tuple[Stage, Network | Joint] | None = None
@@ -143,6 +143,8 @@ class _Runner:
         if model_print(stage.model, sources) != stage.model_print:
             raise EnvironmentProblem(f"{folder}: the model has changed since it was planned; run again")
         base = live(folder, stage.model_print, stage.training, self._world)
+        _check_lengths(stage, folder, base)
+        set_recompute(base.encoder, self._job.layout.recompute)
         pad, params = base.tokenizer.pad_token_id, count_params(folder)
         assert isinstance(pad, int)
         cost = price(self._world.device.type, params["trunk"])
@@ -166,7 +168,7 @@ class _Runner:
                 self._held = held
             return Network(base.encoder, held[1].get_submodule(carried)) if carried else self._fresh(stage, base)
         network = self._fresh(stage, base)
-        base.reset()
+        base.reset(stage.seed)
         if stage.parent is not None and not self._resumes(stage):
             path = self._store.weights(stage.parent) / "model.safetensors"
             load_weights(network, path, self._world, head=carried)
@@ -190,12 +192,13 @@ class _Runner:
             task.format,
             word_table(base.encoder),
             FORMATS[task.format].outputs(task),
+            width=hidden_width(base.encoder),
             dropout=dropout,
             pooling=stage.model.pooling,
             std=std,
             seed=seed,
         )
-        shard_head(head, self._world)
+        shard_head(head, self._world, stage.training.precision)
         return head
 
     def _carried_head(self, stage: Stage) -> str:
@@ -224,7 +227,7 @@ class _Runner:
         return head_names(parent)[(own or fitting)[0]]
 
     def _resumes(self, stage: Stage) -> bool:
-        return stage.kind != "evaluate" and newest(self._store.folder(stage.key) / "work", self._world.size) >= 0
+        return stage.kind != "evaluate" and newest(self._store.folder(stage.key) / "work") >= 0
 
     # Running
 
@@ -282,3 +285,13 @@ class _Runner:
         timings = {"load": load, "train": 0.0, "score": seconds, "tokens_per_second": tested.tokens / seconds}
         metrics = {"test": tested.metrics, "params": ready.params}
         return Outcome("ok", "", metrics, tested.results, timings=timings)
+
+
+def _check_lengths(stage: Stage, folder: Path, base: Live) -> None:
+    """Raise ``EnvironmentProblem`` for a task whose inputs the model has no positions for."""
+    longest = positions(base.encoder)
+    mlm = (stage.mixture.mlm.task,) if stage.mixture and stage.mixture.mlm else ()
+    for task in (*stage.tasks, *mlm):
+        if longest is not None and task.max_length > longest:
+            what = f"{task.name} has a max_length of {task.max_length}, but the model reads at most {longest} tokens"
+            raise EnvironmentProblem(f"{folder}: {what}; declare the task with a shorter one")
