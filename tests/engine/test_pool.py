@@ -46,6 +46,11 @@ def get(future: Future[dict[str, Any]]) -> dict[str, Any]:
     return future.result(timeout=LIMIT)
 
 
+def gang(do: str, seed: int) -> Job:
+    """A stub of two workers."""
+    return replace(stubs.job(do, seed), layout=Layout(workers=2))
+
+
 def attempts(folder: Path, job: Job) -> int:
     return len(list(folder.glob(f"{job.key}.*.0")))
 
@@ -126,16 +131,18 @@ def test_gap_between_short_jobs(pool: GroupPool, folder: Path) -> None:
 
 
 def test_two_workers_share_a_job(pair: GroupPool, folder: Path) -> None:
-    result = get(pair.submit(stubs.job("sum", 5)))
+    result = get(pair.submit(gang("sum", 5)))
     assert result["outcomes"][0]["score"] == 11.0  # (0 + 5) + (1 + 5)
-    failed = stubs.job("raise-last", 1)
-    after = pair.submit(stubs.job("sum", 6))
+    failed = gang("raise-last", 1)
+    after = pair.submit(gang("sum", 6))
     result = get(pair.submit(failed))
     assert (result["status"], result["error"]) == ("failed", "ValueError")
     assert "bad rank" in result["reason"]
     assert get(after)["outcomes"][0]["score"] == 13.0
-    assert get(pair.submit(stubs.job("sum", 7)))["outcomes"][0]["score"] == 15.0  # after the group's new start
+    assert get(pair.submit(gang("sum", 7)))["outcomes"][0]["score"] == 15.0  # after the group's new start
     assert attempts(folder, failed) == 1
+    with pytest.raises(ValueError, match="no groups of"):
+        pair.submit(stubs.job())
 
 
 def test_closed_pool_aborts_what_waits(cluster: Cluster, folder: Path) -> None:
@@ -148,10 +155,8 @@ def test_closed_pool_aborts_what_waits(cluster: Cluster, folder: Path) -> None:
 
 def test_two_gangs_that_do_not_fit_side_by_side_take_turns(cluster: Cluster, folder: Path) -> None:
     """The large one goes first and leaves; jobs of either are run by groups of their own size."""
-    pair, single = Layout(workers=2), Layout()
-    with GroupPool(cluster, [pair.gang, single.gang], folder, stubs.RUNNER, groups=1) as pool:
-        jobs = [replace(stubs.job("sum", 80 + n), layout=pair) for n in range(2)]
-        jobs += [replace(stubs.job("sum", 90 + n), layout=single) for n in range(2)]
+    with GroupPool(cluster, [Layout(workers=2).gang, Layout().gang], folder, stubs.RUNNER, groups=1) as pool:
+        jobs = [gang("sum", 80 + n) for n in range(2)] + [stubs.job("sum", 90 + n) for n in range(2)]
         results = [get(future) for future in [pool.submit(job) for job in jobs]]
     assert [result["outcomes"][0]["score"] for result in results] == [161.0, 163.0, 90.0, 91.0]
     assert len({result["group"] for result in results}) >= 2

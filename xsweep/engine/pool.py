@@ -83,6 +83,8 @@ class GroupPool:
         Results: status "ok", "pruned", "diverged" or "degenerate" as its last stage's; "failed", with a
         reason and the class name of the error; "aborted" when the pool was closed before it ended.
         """
+        if not self._room.knows(job.layout.gang):
+            raise ValueError(f"job {job.key}: the pool has no groups of {job.layout.gang}")
         with self._lock:
             future = self._futures.get(job.key)
             if future is not None:

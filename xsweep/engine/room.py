@@ -46,6 +46,10 @@ class Room:
         """Since when a group has had nothing to do."""
         self._next = 0
 
+    def knows(self, gang: Gang) -> bool:
+        """Whether groups of that gang are started when jobs wait for them."""
+        return gang in self._gangs
+
     def most(self) -> int:
         """The most groups that can be up at once."""
         most = max(1, *(_fitting(gang, self._cluster.resources) for gang in self._gangs))
