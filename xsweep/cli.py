@@ -195,6 +195,47 @@ def status(sweep: SweepFile, store: StoreFolder = DEFAULT_STORE, mirror: Mirrors
 
 
 @app.command()
+def diff(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="A sweep file.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="The same after an edit.")],
+    store: StoreFolder = DEFAULT_STORE,
+    mirror: Mirrors = None,
+    as_json: Json = False,
+) -> None:
+    """What an edit of a sweep file would train: NEW against OLD and against what the store has.
+
+    Example: xsweep diff sweeps/pilot.yaml sweeps/pilot-2.yaml
+    """
+    from dataclasses import asdict
+
+    from xsweep.engine.diff import diff as changes_of
+    from xsweep.engine.diff import diff_text
+    from xsweep.store.store import Store
+
+    resolvers = [_verified(file, Store(store), mirror) for file in (old, new)]
+    changes = changes_of(*resolvers)
+    typer.echo(json.dumps([asdict(change) for change in changes]) if as_json else diff_text(changes))
+
+
+@app.command()
+def gc(
+    sweep: SweepFile,
+    store: StoreFolder = DEFAULT_STORE,
+    mirror: Mirrors = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and keep it.")] = False,
+) -> None:
+    """Remove the weights of a sweep that nothing unfinished starts from; results stay, and a run makes weights anew.
+
+    Example: xsweep gc sweeps/pilot.yaml --dry-run
+    """
+    from xsweep.plan.garbage import collect_garbage
+    from xsweep.store.store import Store
+
+    removed = collect_garbage(_verified(sweep, Store(store), mirror), dry_run=dry_run)
+    typer.echo(f"{'would free' if dry_run else 'freed'} {removed.bytes:,} bytes: {removed}")
+
+
+@app.command()
 def ui(store: StoreFolder = DEFAULT_STORE, tracking: Tracking = None, port: int = 5000) -> None:
     """MLflow's UI on the sweep's tracking store, on this machine only.
 
@@ -276,6 +317,16 @@ def _resolver_from_cache(built: Any, store: Any, sources: Sources) -> Any:
 
     prints = cached_survey(built.sweep, sources)
     return Resolver(built, prints, store) if prints else None
+
+
+def _verified(sweep: Path, store: Any, mirror: list[Path] | None) -> Any:
+    """The resolver of a sweep file whose data and models have been read before; raises ``UsageError`` else."""
+    from xsweep.plan.cells import build_plan
+
+    resolver = _resolver_from_cache(build_plan(_load(sweep)), store, _sources(mirror))
+    if resolver is None:
+        raise errors.UsageError(f"{sweep}: data or models are unverified; read them with: xsweep check --data {sweep}")
+    return resolver
 
 
 def _summary(spec: Sweep) -> str:

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.builders import sweep
+from tests.builders import space, sweep
 from tests.plan.test_resolve import resolver, run_all
-from xsweep.engine.space import check_space, weights_to_write
+from xsweep.engine.space import beginnings_to_write, check_space, weights_to_write
 from xsweep.errors import StoreFull
+from xsweep.spec.sweep import Halving, Search
 from xsweep.store.files import guarded
 
 
@@ -22,6 +23,15 @@ def test_weights_that_are_there_need_no_room(tmp_path: Path) -> None:
     assert weights_to_write(at) == 4 * (300 + 900) * arms * seeds
     run_all(at)
     assert weights_to_write(at) == 4 * (300 + 900) * arms, "decided by hand, so the search's own are not there"
+
+
+def test_stopped_trials_need_room_until_a_search_is_over(tmp_path: Path) -> None:
+    assert beginnings_to_write(resolver(tmp_path / "a", sweep())) == 0
+    search = Search(intermediate=space(9, (3, 3)), target=space(9, (3, 3)), halving=Halving())
+    at = resolver(tmp_path / "b", sweep(search=search))
+    assert beginnings_to_write(at) == 3 * 4 * 900 * 9
+    run_all(at)
+    assert beginnings_to_write(at) == 0
 
 
 def test_a_disk_without_room_is_said_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from scipy.stats import qmc
 
 from tests.engine.stubs import score
-from xsweep.engine.studies import Suggestions, decide
+from xsweep.engine.studies import Suggestions, decide, stopped
 from xsweep.plan.stage import Hyper
 from xsweep.plan.study import Study, Trial
-from xsweep.spec.sweep import IntRange, LogUniform, Space
+from xsweep.spec.sweep import Halving, IntRange, LogUniform, Space
 
 Sampler = Literal["quasi-random", "random", "tpe"]
 SAMPLERS: tuple[Sampler, ...] = ("quasi-random", "random", "tpe")
@@ -23,7 +23,7 @@ SAMPLERS: tuple[Sampler, ...] = ("quasi-random", "random", "tpe")
 
 def study(sampler: Sampler, trials: int = 8, seed: int = 0, batch: int = 4, address: str = "a") -> Study:
     space = Space(trials=trials, lr=LogUniform(low=1e-6, high=1e-3), epochs=IntRange(low=1, high=5))
-    return Study(address, "m / nli", "intermediate", "m", "nli", None, space, sampler, seed, batch, 0)
+    return Study(address, "m / nli", "intermediate", "m", "nli", None, space, sampler, seed, batch)
 
 
 def ended(number: int, hyper: Hyper) -> Trial:
@@ -149,3 +149,27 @@ def test_a_degenerate_trial_counts_and_no_counting_trial_is_no_decision() -> Non
 def test_a_decision_does_not_depend_on_the_order_of_trials(outcomes: list[tuple[str, float | None]]) -> None:
     trials = [trial(number, *outcome) for number, outcome in enumerate(outcomes)]
     assert decide(study("random"), trials) == decide(study("random"), reversed(trials))
+
+
+def test_a_stopped_trial_is_known_as_soon_as_its_rung_is_over() -> None:
+    halved = replace(study("random", trials=4), halving=Halving(eta=2))
+    halved = replace(halved, space=halved.space.model_copy(update={"epochs": IntRange(low=4, high=4)}))
+    suggestions, finished = Suggestions(halved), dict[int, Trial]()
+    for number, hyper in suggestions.pending({}):
+        assert stopped(halved, finished) == []
+        finished[number] = Trial(number, hyper, "k", "pruned", float(number))
+    assert [number for number, _ in suggestions.pending(finished)] == [4 + 2, 4 + 3]
+    assert [trial.number for trial in stopped(halved, finished)] == [0, 1]
+    number, hyper = suggestions.pending(finished)[0]
+    finished[number] = Trial(number, hyper, "k", "pruned", 9.0)
+    assert [trial.number for trial in stopped(halved, finished)] == [0, 1], "its rung is not over"
+
+
+def test_what_comes_from_a_smaller_model_comes_first() -> None:
+    mine = (Hyper(5e-7, 9), Hyper(2e-5, 2))  # the first lies outside the ranges
+    for sampler in SAMPLERS:
+        seeded = replace(study(sampler, trials=7), seeded=mine)
+        done = finish(Suggestions(seeded), {}, random.Random(0))
+        assert [done[number].hyper for number in (0, 1)] == list(mine)
+        assert sorted(done) == list(range(7))
+        assert finish(Suggestions(seeded), {0: done[0], 3: done[3]}, random.Random(1)) == done

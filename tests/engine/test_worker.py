@@ -55,6 +55,22 @@ def test_jobs_are_handed_out_in_order_and_once() -> None:
     play(story())
 
 
+def test_drained_what_runs_ends_and_nothing_more_starts(impatient: None) -> None:
+    async def story() -> None:
+        box, (runs, waits, late) = await opened(1), [stubs.job("nothing", n) for n in range(3)]
+        for job in (runs, waits):
+            await box.submit(job.key, job)
+        await box.hello(0, "a")
+        assert await box.take(0, "a") == (runs.key, runs)
+        await box.drain("no more")
+        await box.submit(late.key, late)
+        assert [(await box.wait(job.key))["status"] for job in (waits, late)] == ["aborted"] * 2
+        assert await box.take(0, "a", (runs.key, OK)) is True
+        assert await box.wait(runs.key) == {**OK, "group": 0}
+
+    play(story())
+
+
 def test_waiting_may_come_before_submitting(impatient: None) -> None:
     async def story() -> None:
         box, job = await opened(1), stubs.job()

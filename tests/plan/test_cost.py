@@ -36,6 +36,7 @@ def measured(rate: float, layout: dict[str, Any], role: str = "report") -> Recor
     manifest = Manifest("key", "target", "ok", layout=layout, timings={"tokens_per_second": rate})
     model = Model(name="small", id="org/small")
     fields: Any = {"arm": "none", "family": "none", "target": "xnli", "seed": 1, "hyper": Hyper(1e-5, 1)}
+    fields |= {"trial": 0} if role == "search" else {}
     return Record("key", "target", role, model, manifest=manifest, **fields)  # type: ignore[arg-type]
 
 
@@ -99,7 +100,7 @@ def test_the_plan_prints_it(tmp_path: Path) -> None:
     used = sized(layout=Layouts(gpus=1.0, gpu_hour_cost=1e12))
     text = plan_text(build_plan(used), Resolver(build_plan(used), prints(used), Store(tmp_path)))
     (row,) = [row.split() for row in text.splitlines() if row.split()[:1] == ["large"]]
-    assert row[1:5] == ["900", "1", "no", "?"]
+    assert row[1:4] == ["900", "1", "no"]
     assert "GPU-hours assume this share of 989 TFLOP/s: 5% (small), 5% (large)." in text
     assert "gain of one arm on xnli: 35." not in text
     rows = plan_rows(build_plan(sized()), None)

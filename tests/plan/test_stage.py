@@ -42,6 +42,9 @@ def test_everything_that_changes_a_result_changes_the_key() -> None:
         replace(STAGE, seed=2),
         replace(STAGE, hyper=Hyper(lr=2e-4, epochs=2)),
         replace(STAGE, hyper=Hyper(lr=1e-4, epochs=3)),
+        replace(STAGE, hyper=Hyper(lr=1e-4, epochs=2, until=1)),
+        replace(STAGE, training=Training(schedule="wsd")),
+        replace(STAGE, training=Training(schedule="wsd", cooldown=0.2)),
         replace(STAGE, examples=10),
         replace(STAGE, parent="ff"),
     ]

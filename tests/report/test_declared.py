@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from tests.builders import sweep
 from tests.plan.test_mixing import mixed
 from xsweep.report.views import declared
+from xsweep.spec.sweep import Halving, Training, Transfer
 
 
 def test_the_report_says_it() -> None:
@@ -12,3 +14,17 @@ def test_the_report_says_it() -> None:
     assert said[0] == "multi trains on 1\N{NARROW NO-BREAK SPACE}500 rows"
     mixes = "multi mixes snli and squad by proportional sampling, one head per format"
     assert said[-1] == f"{mixes} and multiplies losses by 0.5 (squad)"
+
+
+def test_what_makes_searches_cheaper_is_named() -> None:
+    plain = sweep()
+    search = plain.search.model_copy(
+        update={"halving": Halving(), "transfer": Transfer(trials=2, power=0.5), "repeats": 2}
+    )
+    said = declared(plain.model_copy(update={"search": search, "train": Training(schedule="wsd")}))
+    assert [text.split(",")[0].split(":")[0] for text in said[:4]] == [
+        "the learning rate stays after its warm-up",
+        "trials stop early",
+        "each larger model of a ladder tries the best 2 configurations of the model before",
+        "the search is done 2 times",
+    ]

@@ -47,7 +47,7 @@ def case(name: str, body: str) -> Case:
     said = [line.removeprefix("> ") for line in lines if line.startswith("> ")]
     own: dict[str, list[str]] = {}
     for line in lines[: len(lines) - len(said)]:
-        if found := re.match(rf"{HERE}?([a-z0-9.]+):", line):
+        if found := re.match(rf"{HERE}?([a-z0-9._]+):", line):
             key = found.group(1)
         own.setdefault(key, []).append("  " + line.replace("search.", "") if "." in key else line)
     good = {key: text for key, text in GOOD.items() if not ("search" in own and key.startswith("search."))}

@@ -102,6 +102,10 @@ class GroupPool:
         """The result of a job that was submitted, waiting for it if need be."""
         return self._futures[key].result()
 
+    def drain(self, reason: str) -> None:
+        """Let the jobs that run end; those that wait, or are submitted later, get the status "aborted"."""
+        self.handle.drain.remote(reason)
+
     def abort(self, reason: str = "stopped") -> None:
         """Give every job without a result the status "aborted", and let no group take another."""
         if not self._closing.is_set():

@@ -86,7 +86,7 @@ def to_do(resolver: Resolver, trials_done: Mapping[str, int]) -> Counter[Unit]:
     for cell in plan.searches:
         study = resolver.study(cell)
         if study is None or resolver.store.decision(study.address) is None:
-            todo[SEARCHING, cell.model] += plan.space(cell).trials - trials_done.get(study.address if study else "", 0)
+            todo[SEARCHING, cell.model] += plan.runs(cell) - trials_done.get(study.address if study else "", 0)
     for model, arm, seed in plan.intermediates:
         stage = resolver.intermediate(model, arm, seed)
         if stage is None or resolver.store.manifest(stage.key) is None:

@@ -6,7 +6,7 @@ import platform
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,17 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from xsweep.engine.cluster import Cluster
+from xsweep.engine.failures import Failures
 from xsweep.engine.pool import GroupPool
 from xsweep.engine.progress import PRETRAINING, REPORTING, SEARCHING, Event, Progress, to_do
 from xsweep.engine.room import wait_for_room
 from xsweep.engine.search import run_level
 from xsweep.engine.signals import Stop, interruptible
 from xsweep.engine.space import check_space
-from xsweep.engine.studies import Suggestions, decide
+from xsweep.engine.studies import Suggestions, stopped
 from xsweep.errors import CtrlC, Interrupted, StoreFull
 from xsweep.plan.cells import Cell, Plan
 from xsweep.plan.prints import Prints
+from xsweep.plan.records import collect
 from xsweep.plan.resolve import Resolver
+from xsweep.plan.spending import Spending
 from xsweep.plan.stage import Hyper, Job, Stage
 from xsweep.plan.study import Study, Trial
 from xsweep.store.manifests import Manifest
@@ -80,7 +83,7 @@ def run(
     launch = _Launch(plan, Resolver(plan, prints, store), store, watch)
     begin = time.monotonic()
     with store.lease():
-        if launch.open():
+        if launch.open() and not launch.spent():
             check_space(launch.resolver)
             from xsweep.train.stage import Context  # brings torch, which an idle launch does not need
 
@@ -99,6 +102,8 @@ def run(
             launch.seconds["ending Ray"] = time.monotonic() - begin
         launch.tidy()
     done = sum(scored(launch.resolver, cell) for cell in plan.cells)
+    if launch.halted and done < len(plan.cells):
+        launch.failed["stopped early"] = launch.halted
     return Outcome(done, len(plan.cells), launch.ran, launch.failed, launch.seconds)
 
 
@@ -115,10 +120,39 @@ class _Launch:
         self._failed_keys: set[str] = set()
         self._progress = Progress(Counter())
         self._trials: dict[str, dict[int, Trial]] = {}
+        self._failures = Failures(plan.sweep.max_failures)
+        self._spending = Spending.of(plan.sweep)
+        self.halted = ""
+        """Why nothing more is started, or ""."""
 
     def open(self) -> bool:
         """Whether anything is left to do."""
         return any(map(self._undecided, self.plan.searches)) or any(True for _ in self.resolver.ready())
+
+    def spent(self) -> bool:
+        """Whether the sweep's stages have used its budget up, by what the store knows of them."""
+        if self.plan.sweep.budget is not None:
+            for record in collect(self.resolver):
+                self._spending.count(record.manifest)
+            for cell in self.plan.searches:
+                for trial in self._finished(study).values() if (study := self._undecided(cell)) else ():
+                    self._spending.count(self.store.manifest(trial.key))
+            self.halted = self._spending.over
+        return bool(self.halted)
+
+    def _halt(self, pool: GroupPool, reason: str) -> None:
+        """Start nothing more, when there is a reason for that."""
+        if reason and not self.halted:
+            self.halted = reason
+            self.watch(Event("note", f"{reason.splitlines()[0]}; what runs is finished, nothing more is started"))
+            pool.drain("nothing more is started")
+
+    def _count(self, pool: GroupPool, stages: Sequence[Stage]) -> None:
+        """Count what a job's stages have cost."""
+        if self.plan.sweep.budget is not None:
+            for stage in stages:
+                self._spending.count(self.store.manifest(stage.key))
+            self._halt(pool, self._spending.over)
 
     def go(self, pool: GroupPool, scratch: Path, stop: Stop) -> None:
         """Pretrain what has no weights yet, run the levels of studies, then the reporting stages."""
@@ -159,15 +193,19 @@ class _Launch:
                 self.watch(Event("study", study.label, "searching", f"{study.space.trials} trials"))
             if studies:
                 on_trial = partial(self._on_trial, pool)
-                run_level(studies, pool, self._finished, self._trial_job, on_trial, scratch, stop.event)
+                known = (self._finished, self._trial_job)
+                run_level(studies, pool, *known, on_trial, scratch, stop.event, lambda: bool(self.halted))
             if stop.event.is_set():
                 raise _stopped(stop)
             for study in studies:
-                self._decide(study)
+                if not (self.halted and Suggestions(study).pending(self._finished(study))):
+                    self._decide(study)
+            if self.halted:
+                return
 
     def tidy(self) -> None:
         """Evict weights that the sweep does not keep."""
-        if self.plan.sweep.keep == "none" and not any(True for _ in self.resolver.ready()):
+        if self.plan.sweep.keep == "none" and not self.halted and not any(True for _ in self.resolver.ready()):
             for cell in self.plan.cells:
                 trained = self.plan.arm(cell.arm).trained
                 if trained and (stage := self.resolver.intermediate(cell.model, cell.arm, cell.seed)):
@@ -197,38 +235,51 @@ class _Launch:
             ended |= found
 
     def _trial_job(self, study: Study, hyper: Hyper) -> Job:
-        job = self.resolver.job(self.resolver.trial(study, hyper))
-        self._labels[job.key] = f"{study.label}, lr {hyper.lr:.2g}, {hyper.epochs} epochs"
+        stage, space = self.resolver.trial(study, hyper), study.space
+        nested = stage.training.schedule == "wsd" and space.lr.low == space.lr.high
+        job = self.resolver.job(stage, begins=hyper.until is not None or nested)
+        self._labels[job.key] = f"{study.label}, {_spoken(hyper)}"
         return job
 
     def _on_trial(self, pool: GroupPool, study: Study, trial: Trial) -> None:
         self.ran += 1
         self._trials.setdefault(study.address, {})[trial.number] = trial
         self._progress.ended((SEARCHING, study.model), pool.result(trial.key)["seconds"])
-        label, said = f"{study.label} t{trial.number:02d}", ""
+        label, said = f"{study.label} t{trial.number % study.space.trials:02d}", ""
         if trial.status == "failed":
             result = pool.result(trial.key)
             _stop_when_full(result)
             said = self.failed[label] = result["reason"]
-            self._note_failure(self._trial_job(study, trial.hyper), result)
+            self._note_failure(pool, self._trial_job(study, trial.hyper), result)
         elif trial.score is not None:
             said = f"{trial.score:.1f} on English dev"
-        self.watch(Event("trial", label, trial.status, f"lr {trial.hyper.lr:g}, {trial.hyper.epochs} epochs  {said}"))
+        self._count(pool, [self.resolver.trial(study, trial.hyper)])
+        if study.halving:
+            self._drop_beginnings(study, stopped(study, self._finished(study)))
+        self.watch(Event("trial", label, trial.status, f"{_spoken(trial.hyper)}  {said}"))
 
     def _decide(self, study: Study) -> None:
-        trials = [trial for _, trial in sorted(self._finished(study).items())]
-        decision = decide(study, trials)
+        ended = self._finished(study)
+        trials = [trial for _, trial in sorted(ended.items())]
+        decision = Suggestions(study).decide(ended)
         if decision is None:
-            self.failed[study.label] = "every trial failed; the first: " + (self._reason(trials[0]) if trials else "?")
-            self.watch(Event("study", study.label, "failed", self.failed[study.label]))
+            said = "every trial failed; the first: " + (self._reason(trials[0]) if trials else "?")
+            self.watch(Event("study", study.label, "failed", said))
+            self.failed[study.label] = said + (self._failures.traceback(trials[0].key) if trials else "")
             return
         self.store.decide(study.address, decision)
         if study.kind == "intermediate":
             for trial in trials:
                 if trial.key != decision["key"]:
                     self.store.evict(trial.key)
+        self._drop_beginnings(study, trials)
         hyper = decision["hyper"]
         self.watch(Event("study", study.label, "decided", f"lr {hyper['lr']:g}, {hyper['epochs']} epochs"))
+
+    def _drop_beginnings(self, study: Study, trials: Iterable[Trial]) -> None:
+        """Remove what no run will go on from any more."""
+        for trial in trials:
+            self.store.drop_beginning(self.resolver.trial(study, trial.hyper).beginning)
 
     def _reason(self, trial: Trial) -> str:
         manifest = self.store.manifest(trial.key)
@@ -240,8 +291,9 @@ class _Launch:
         """Keep every ready job in the pool until nothing is left that may run."""
         flying: dict[Future[dict[str, Any]], tuple[str, Job]] = {}
         submitted: set[str] = set()
+        more = True
         while not stop.event.is_set():
-            for label, job in ready():
+            for label, job in ready() if more and not self.halted else ():
                 if job.key not in submitted and not any(stage.key in self._failed_keys for stage in job.stages):
                     submitted.add(job.key)
                     self._labels[job.key] = label
@@ -249,11 +301,14 @@ class _Launch:
             if not flying:
                 return
             ended, _ = wait(flying, timeout=1.0, return_when=FIRST_COMPLETED)
-            for future in ended:
-                self._on_job(*flying.pop(future), future.result())
+            jobs = [flying.pop(future) for future in ended]
+            for (label, job), future in zip(jobs, ended, strict=True):
+                self._on_job(pool, label, job, future.result())
+            # Looking at every cell again takes its time, and only what others start from lets more run.
+            more = not flying or any(job.stages[-1].kind != "evaluate" for _, job in jobs)
         raise _stopped(stop)
 
-    def _on_job(self, label: str, job: Job, result: Mapping[str, Any]) -> None:
+    def _on_job(self, pool: GroupPool, label: str, job: Job, result: Mapping[str, Any]) -> None:
         if result["status"] == "aborted":
             return
         self.ran += 1
@@ -263,18 +318,26 @@ class _Launch:
         if result["status"] == "failed":
             _stop_when_full(result)
             self.failed[label] = result["reason"]
-            self._failed_keys.add(self._note_failure(job, result))
+            self._failed_keys.add(self._note_failure(pool, job, result))
+        self._count(pool, job.stages)
         score = next((o["score"] for o in reversed(result["outcomes"]) if o.get("score") is not None), None)
         detail = result["reason"] or ("" if score is None else f"{score:.1f}")
         self.watch(Event("stage", label, result["status"], f"{detail}  {result['seconds']:.1f} s"))
 
-    def _note_failure(self, job: Job, result: Mapping[str, Any]) -> str:
+    def _note_failure(self, pool: GroupPool, job: Job, result: Mapping[str, Any]) -> str:
         """Write the failed attempt of the first stage of ``job`` that did not end; returns its key."""
         manifests = {stage.key: self.store.manifest(stage.key) for stage in job.stages}
         unended = [stage for stage in job.stages if not ((m := manifests[stage.key]) and m.final)]
         stage = (unended or list(job.stages))[0]
-        record_failure(self.store, stage, result["reason"])
+        record_failure(self.store, stage, result)
+        self._failures.add(job.key, result)
+        self._halt(pool, self._failures.too_many(job.key, result["reason"]))
         return stage.key
+
+
+def _spoken(hyper: Hyper) -> str:
+    stopped = f"{hyper.until} of " if hyper.until else ""
+    return f"lr {hyper.lr:g}, {stopped}{hyper.epochs} epochs"
 
 
 def _stop_when_full(result: Mapping[str, Any]) -> None:
@@ -283,7 +346,7 @@ def _stop_when_full(result: Mapping[str, Any]) -> None:
         raise StoreFull(result["reason"])
 
 
-def record_failure(store: Store, stage: Stage, reason: str) -> None:
+def record_failure(store: Store, stage: Stage, result: Mapping[str, Any]) -> None:
     """Leave a manifest of a failed attempt, so that the report shows the hole and the next run tries again."""
     before = store.manifest(stage.key)
     store.commit(
@@ -291,12 +354,12 @@ def record_failure(store: Store, stage: Stage, reason: str) -> None:
             key=stage.key,
             kind=stage.kind,
             status="failed",
-            reason=reason,
+            reason=result["reason"],
             spec=stage.payload(),
             parent=stage.parent,
-            layout={},
+            layout={"world": result["workers"]},
             versions={"python": platform.python_version()},
-            timings={},
+            timings={"lost": result["seconds"] + (before.timings.get("lost", 0.0) if before else 0.0)},
             metrics={},
             files={},
             attempt=before.attempt + 1 if before else 1,

@@ -137,11 +137,13 @@ def run_level(
     on_trial: Callable[[Study, Trial], None],
     scratch: Path,
     stop: threading.Event,
+    halted: Callable[[], bool] = lambda: False,
 ) -> None:
     """Run the trials of ``studies`` that ``finished`` does not know, and call ``on_trial`` as each ends.
 
     ``on_trial`` runs in the calling thread, in the order in which trials end; ``job_for`` in another one.
-    When ``stop`` is set the pool is aborted and the function returns with trials missing. All else that
+    When ``stop`` is set the pool is aborted and the function returns with trials missing; so it does when
+    ``halted`` says that the pool was drained, once those that ran have ended. All else that
     keeps it from running every trial raises: what the callbacks raise, or EnvironmentProblem. Nothing but
     ``scratch`` is written to, and that is left as it was.
     """
@@ -161,7 +163,7 @@ def run_level(
         raise
     finally:
         run.clean()
-    if stop.is_set():
+    if stop.is_set() or (halted() and not pool.problem):
         return
     problem = pool.problem or multiplexer.error or run.error
     if problem is not None:

@@ -17,7 +17,7 @@ def check_space(resolver: Resolver) -> None:
     Counted at four bytes a parameter; nothing is said where parameters are unknown.
     """
     root = resolver.store.root
-    needed = _BESIDE + weights_to_write(resolver)
+    needed = _BESIDE + weights_to_write(resolver) + beginnings_to_write(resolver)
     standing = next(folder for folder in (root, *root.parents) if folder.is_dir())
     free = shutil.disk_usage(standing).free
     if free < needed:
@@ -36,3 +36,13 @@ def weights_to_write(resolver: Resolver) -> int:
         if stage is None or not store.has_weights(stage.key):
             params.append(resolver.model(model).params or 0)
     return 4 * sum(params)
+
+
+def beginnings_to_write(resolver: Resolver) -> int:
+    """Bytes that the first runs of one search leave behind under halving, of the model where that is most.
+
+    Parameters and two moments each; searches are run one after the other, and what was stopped is removed.
+    """
+    plan = resolver.plan
+    open_ = [cell for cell in plan.searches if plan.halving(cell) and resolver.decision(cell) is None]
+    return max((3 * 4 * plan.space(c).trials * (resolver.model(c.model).params or 0) for c in open_), default=0)

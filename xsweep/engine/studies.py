@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from xsweep.plan.halving import Bracket
 from xsweep.plan.stage import Hyper
 from xsweep.plan.study import Study, Trial
 from xsweep.spec.sweep import Space
@@ -23,6 +24,8 @@ class Suggestions:
     same points (TPE: in its first batch), and a study that is given more trials begins with those it had.
     Random and quasi-random points are known from the start. TPE asks for ``study.batch`` trials at a time,
     a function of all trials of the batches before in trial order, so neither timing nor a restart matters.
+    Configurations taken from a smaller model come first, and in place of as many points. Under halving a trial is
+    run more than once, and what is numbered are runs: see ``xsweep.plan.halving``.
     """
 
     def __init__(self, study: Study) -> None:
@@ -32,10 +35,15 @@ class Suggestions:
             self._known = _sobol(study)
         elif study.sampler == "random":
             self._known = _ask(study, _random_sampler(_seed(study, 0)), (), study.space.trials)
+        if study.sampler != "tpe":
+            self._known = [*study.seeded, *self._known][: study.space.trials]
+        self._bracket = Bracket(study.halving, self._known) if study.halving else None
         self._batches: dict[tuple[Trial, ...], list[Hyper]] = {}
 
     def pending(self, finished: Mapping[int, Trial]) -> list[tuple[int, Hyper]]:
-        """Numbers and values of the trials that are not finished and may start now, in order."""
+        """Numbers and values of the runs that are not finished and may start now, in order."""
+        if self._bracket is not None:
+            return self._bracket.pending(finished)
         return [(number, hyper) for number, hyper in enumerate(self._open(finished)) if number not in finished]
 
     def _open(self, finished: Mapping[int, Trial]) -> list[Hyper]:
@@ -43,7 +51,7 @@ class Suggestions:
         study = self.study
         if study.sampler != "tpe":
             return self._known
-        found: list[Hyper] = []
+        found: list[Hyper] = list(study.seeded[: study.space.trials])
         while len(found) < study.space.trials and all(number in finished for number in range(len(found))):
             history = tuple(finished[number] for number in range(len(found)))
             if history not in self._batches:
@@ -53,11 +61,27 @@ class Suggestions:
             found += self._batches[history]
         return found
 
+    def decide(self, finished: Mapping[int, Trial]) -> dict[str, Any] | None:
+        """The study's decision, given all its runs: see ``decide``."""
+        trials, before = self._bracket.trials(finished) if self._bracket else (list(finished.values()), [])
+        return decide(self.study, trials, before)
 
-def decide(study: Study, trials: Iterable[Trial]) -> dict[str, Any] | None:
+
+def stopped(study: Study, finished: Mapping[int, Trial]) -> list[Trial]:
+    """The runs, under halving, of trials that are known to go no further."""
+    pending, trials = Suggestions(study).pending(finished), study.space.trials
+    if not pending:
+        return []
+    rung = pending[0][0] // trials
+    alive = {number % trials for number, _ in pending} | {n % trials for n in finished if n // trials == rung}
+    return [trial for number, trial in sorted(finished.items()) if number % trials not in alive]
+
+
+def decide(study: Study, trials: Iterable[Trial], before: Iterable[Trial] = ()) -> dict[str, Any] | None:
     """The study's decision, fit for the store: the best finite score, the lower number among equals.
 
-    Only trials with status "ok" or "degenerate" count; None when there is none.
+    Only trials with status "ok" or "degenerate" count; None when there is none. ``before`` are runs of trials that
+    went on from them.
     """
     ordered = sorted(trials, key=lambda trial: trial.number)
     counting = [trial for trial in ordered if trial.status in _COUNTING and _finite(trial.score) is not None]
@@ -70,17 +94,22 @@ def decide(study: Study, trials: Iterable[Trial]) -> dict[str, Any] | None:
         "trial": best.number,
         "key": best.key,
         "score": best.score,
-        "trials": [
-            {
-                "number": trial.number,
-                "lr": trial.hyper.lr,
-                "epochs": trial.hyper.epochs,
-                "key": trial.key,
-                "status": trial.status,
-                "score": _finite(trial.score),
-            }
-            for trial in ordered
-        ],
+        "trials": [_told_of(trial) for trial in ordered],
+        **({"rungs": [_told_of(run) for run in before]} if study.halving else {}),
+    }
+
+
+def _told_of(trial: Trial) -> dict[str, Any]:
+    """A trial in a decision."""
+    stopped = {} if trial.hyper.until is None else {"until": trial.hyper.until}
+    return {
+        "number": trial.number,
+        "lr": trial.hyper.lr,
+        "epochs": trial.hyper.epochs,
+        **stopped,
+        "key": trial.key,
+        "status": trial.status,
+        "score": _finite(trial.score),
     }
 
 
@@ -153,10 +182,15 @@ def _told(trial: Trial, distributions: Mapping[str, Any]) -> Any:
     score = _finite(trial.score) if trial.status in _COUNTING else None
     unknown = trial.status == "failed"  # says nothing about its point
     states = optuna.trial.TrialState
+    # What was taken from a smaller model may lie outside.
+    inside = {
+        name: min(max(getattr(trial.hyper, name), distributions[name].low), distributions[name].high)
+        for name in distributions
+    }
     state = states.COMPLETE if score is not None else states.FAIL if unknown else states.PRUNED
     return optuna.trial.create_trial(
         state=state,
         value=score,
-        params={"lr": trial.hyper.lr, "epochs": trial.hyper.epochs},
+        params=inside,
         distributions=dict(distributions),
     )

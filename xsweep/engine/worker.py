@@ -20,7 +20,7 @@ from xsweep.plan.stage import Job
 from xsweep.spec.sweep import Gang
 
 Result = dict[str, Any]
-"""How a job ended: status, reason, error (class name), outcomes, group, seconds."""
+"""How a job ended: status, reason, error (class name), traceback, outcomes, group, seconds, workers."""
 
 ATTEMPTS = 3
 """A job during which this many workers died is given up."""
@@ -39,7 +39,8 @@ _NEWS_SECONDS = 5.0
 
 def ended(status: str, reason: str = "", **more: Any) -> Result:
     """A result without outcomes."""
-    return {"status": status, "reason": reason, "error": "", "outcomes": [], "group": None, "seconds": 0.0, **more}
+    nothing: Result = {"error": "", "traceback": "", "outcomes": [], "group": None, "seconds": 0.0, "workers": 1}
+    return {"status": status, "reason": reason, **nothing, **more}
 
 
 @dataclass
@@ -85,6 +86,8 @@ class Mailbox:
         self._queues: dict[Gang, deque[str]] = {}
         self._results: list[tuple[str, Result]] = []
         self._news = asyncio.Event()
+        self._drained: Result | None = None
+        """What any job that had not started has come to, once nothing more is to start."""
         self._over: Result | None = None
         """What any job without a result has come to, once the pool is closed or no group is left."""
 
@@ -102,6 +105,9 @@ class Mailbox:
         """Queue the job ``key`` unless it was before."""
         entry = self._entry(key)
         if entry.job is not None or entry.result.done():
+            return
+        if self._drained:
+            self._settle(key, self._drained)
             return
         entry.job = job
         self._queue(job).append(key)
@@ -206,6 +212,13 @@ class Mailbox:
         while not self._over and await self._changed(end):
             pass
         return self._over is not None
+
+    async def drain(self, reason: str) -> None:
+        """Let what runs end; whatever waits, or comes later, is aborted."""
+        self._drained = self._drained or ended("aborted", reason)
+        for queue in self._queues.values():
+            while queue:
+                self._settle(queue.popleft(), self._drained)
 
     async def close(self, reason: str) -> None:
         """End all groups after the step they are at; whatever has no result yet is aborted."""
@@ -352,8 +365,9 @@ def _run(
     try:
         outcomes = runner(job, context, world, on_step=on_step)
     except Exception as error:
-        seconds = time.perf_counter() - start
-        return ended("failed", describe(error), error=type(error).__name__, seconds=seconds), error
+        trace = "" if isinstance(error, XsweepError) else "".join(traceback.format_exception(error))
+        told = {"error": type(error).__name__, "traceback": trace, "seconds": time.perf_counter() - start}
+        return ended("failed", describe(error), **told, workers=world.size), error
     last = outcomes[-1]
-    result = ended(last["status"], last.get("reason", ""), seconds=time.perf_counter() - start)
+    result = ended(last["status"], last.get("reason", ""), seconds=time.perf_counter() - start, workers=world.size)
     return {**result, "outcomes": outcomes}, None

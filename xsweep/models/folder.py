@@ -166,6 +166,15 @@ _SHAPE = {
 """Field of a shape -> its name in configurations; T5 has names of its own."""
 
 
+def width(folder: Path) -> int:
+    """Width of the hidden vectors, as the folder's configuration says."""
+    config = _read_json(folder / "config.json")
+    found = next((config[name] for name in ("hidden_size", "d_model", "dim") if name in config), None)
+    if type(found) is not int or found < 1:
+        raise EnvironmentProblem(f"{folder / 'config.json'}: says no hidden_size")
+    return found
+
+
 def _printed(folder: Path) -> list[Path]:
     weights = weight_files(folder)
     others = {path for pattern in ("config.json", *_TOKENIZER) for path in folder.glob(pattern) if path.is_file()}

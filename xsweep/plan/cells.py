@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
-from xsweep.spec.sweep import Arm, Space, Sweep, Target
+from xsweep.plan.halving import live
+from xsweep.spec.sweep import Arm, Halving, Space, Sweep, Target
 
-Role = Literal["search", "report"]
+Role = Literal["search", "check", "report"]
 
 BASELINE = "none"
 
@@ -17,7 +20,8 @@ class Cell:
     """An address known from the sweep file alone.
 
     A cell of role ``search`` is one study: of the intermediate stage where ``target`` is None, else of the
-    target stage. A cell of role ``report`` is one trained and scored model that enters the curves.
+    target stage. One of role ``check`` is a study in full, beside one that takes configurations from a smaller model;
+    nothing is chosen by it. A cell of role ``report`` is one trained and scored model that enters the curves.
     """
 
     model: str
@@ -25,11 +29,15 @@ class Cell:
     target: str | None
     seed: int
     role: Role
+    repeat: int = 0
+    """Which of the repeated searches, of a search cell; then ``seed`` is that one's training seed."""
 
     @property
     def label(self) -> str:
         """For people: what varies, in reading order."""
         parts = [self.model, self.arm, *([self.target] if self.target else [])]
+        parts += [f"repeat {self.repeat + 1}"] if self.repeat else []
+        parts += ["in full"] if self.role == "check" else []
         return " / ".join(parts + ([f"s{self.seed}"] if self.role == "report" else []))
 
 
@@ -60,27 +68,95 @@ class Plan:
 
     def arm(self, name: str) -> Arm:
         """The arm of that name."""
-        return next(arm for arm in self.sweep.arms if arm.name == name)
+        return self._arms[name]
 
     def target(self, name: str) -> Target:
         """The target of that name."""
-        return next(target for target in self.sweep.targets if target.name == name)
+        return self._targets[name]
+
+    @cached_property
+    def _arms(self) -> dict[str, Arm]:
+        return {arm.name: arm for arm in self.sweep.arms}
+
+    @cached_property
+    def _targets(self) -> dict[str, Target]:
+        return {target.name: target for target in self.sweep.targets}
+
+    @cached_property
+    def search_seeds(self) -> tuple[int, ...]:
+        """The training seed of each repeat's trials: no reporting seed, and no other repeat's."""
+        seeds = [self.sweep.search.seed]
+        for repeat in range(1, self.sweep.search.repeats):
+            digest = hashlib.sha256(f"{self.sweep.search.seed}/repeat/{repeat}".encode()).digest()
+            seed = int.from_bytes(digest[:4], "big")
+            while seed in seeds or seed in self.sweep.seeds:
+                seed = (seed + 1) % 2**32
+            seeds.append(seed)
+        return tuple(seeds)
+
+    @cached_property
+    def _repeats(self) -> dict[int, int]:
+        turns = {seed: turn % self.sweep.search.repeats for turn, seed in enumerate(self.sweep.seeds)}
+        return turns | {seed: repeat for repeat, seed in enumerate(self.search_seeds)}
+
+    def repeat(self, seed: int) -> int:
+        """Which of the repeated searches a reporting seed, or a search's own, belongs to."""
+        return self._repeats[seed]
+
+    @cached_property
+    def _before(self) -> dict[str, str]:
+        last: dict[str, str] = {}
+        before = {}
+        for model in self.sweep.models if self.sweep.search.transfer else ():
+            if model.ladder and model.ladder in last:
+                before[model.name] = last[model.ladder]
+            last[model.ladder] = model.name
+        return before
+
+    def before(self, cell: Cell) -> Cell | None:
+        """The search that a search cell takes its configurations from; None where it searches for itself."""
+        model = self._before.get(cell.model) if cell.role == "search" else None
+        return replace(cell, model=model) if model else None
 
     def space(self, cell: Cell) -> Space:
         """The search space of a search cell."""
-        return self.sweep.search.target if cell.target else self.sweep.search.intermediate
+        search = self.sweep.search
+        space = (search.target if cell.target else search.intermediate).of(cell.model)
+        if search.transfer and self.before(cell):
+            return space.model_copy(update={"trials": search.transfer.trials})
+        return space
 
-    def intermediate_search(self, model: str, arm: str) -> Cell:
+    def halving(self, cell: Cell) -> Halving | None:
+        """How a search cell stops trials early; configurations of a smaller model are all run to their ends."""
+        return None if self.before(cell) else self.sweep.search.halving
+
+    def runs(self, cell: Cell) -> int:
+        """Training runs of a search cell, at most: under halving a trial is run up to each epoch that it reaches."""
+        halving, space = self.halving(cell), self.space(cell)
+        if halving is None:
+            return space.trials
+        return sum(alive for _, alive in live(halving, space.trials, space.epochs.high))
+
+    def intermediate_search(self, model: str, arm: str, repeat: int = 0) -> Cell:
         """The search that decides the intermediate stage of (model, arm)."""
-        return Cell(model, arm, None, self.sweep.search.seed, "search")
+        return Cell(model, arm, None, self.search_seeds[repeat], "search", repeat)
 
-    def target_search(self, model: str, arm: str, target: str) -> Cell:
+    def target_search(self, model: str, arm: str, target: str, repeat: int = 0) -> Cell:
         """The search that decides the target stage of (model, arm, target).
 
         It is the baseline's where declared so, and for an arm without an intermediate stage.
         """
         shared = self.sweep.search.target_per == "baseline" or not self.arm(arm).trained
-        return Cell(model, BASELINE if shared else arm, target, self.sweep.search.seed, "search")
+        return Cell(model, BASELINE if shared else arm, target, self.search_seeds[repeat], "search", repeat)
+
+    @cached_property
+    def checked(self) -> Cell | None:
+        """The search in full that transfer between sizes is compared with; its repeat is the first."""
+        transfer = self.sweep.search.transfer
+        trained = [target.name for target in self.sweep.targets if target.trained]
+        if transfer is None or transfer.check is None or not trained:
+            return None
+        return replace(self.target_search(transfer.check, BASELINE, trained[0]), role="check")
 
 
 def build_plan(sweep: Sweep) -> Plan:
@@ -89,14 +165,27 @@ def build_plan(sweep: Sweep) -> Plan:
     models = [model.name for model in sweep.models]
     arms = [arm.name for arm in sweep.arms]
     trained = [target.name for target in sweep.targets if target.trained]
-    first = [plan.intermediate_search(m, a) for m in models for a in arms if plan.arm(a).trained]
-    searches = dict.fromkeys(plan.target_search(m, a, t) for m in models for a in arms for t in trained)
-    first += [cell for cell in searches if cell.arm == BASELINE]
-    second = [cell for cell in searches if cell.arm != BASELINE]
-    levels = tuple(tuple(level) for level in (first, second) if level)
+    repeats = range(sweep.search.repeats)
+    first = [plan.intermediate_search(m, a, r) for r in repeats for m in models for a in arms if plan.arm(a).trained]
+    asked = dict.fromkeys(
+        plan.target_search(m, a, t, r) for r in repeats for m in models for a in arms for t in trained
+    )
+    searches = [*first, *(cell for cell in asked if cell.arm == BASELINE)]
+    searches += [plan.checked] if plan.checked else []
+    searches += [cell for cell in asked if cell.arm != BASELINE]
+    levels: dict[int, list[Cell]] = {}
+    for cell in searches:
+        levels.setdefault(_level(plan, cell), []).append(cell)
     pairs = [(arm.name, target.name) for arm in sweep.arms for target in sweep.targets if paired(arm, target)]
     cells = tuple(Cell(m, a, t, s, "report") for m in models for a, t in pairs for s in sweep.seeds)
-    return Plan(sweep, levels, cells)
+    return Plan(sweep, tuple(tuple(levels[level]) for level in sorted(levels)), cells)
+
+
+def _level(plan: Plan, cell: Cell) -> int:
+    """How many searches have to be decided one after the other before this one can start, at most."""
+    before = plan.before(cell)
+    own = int(bool(cell.target) and cell.arm != BASELINE)
+    return own if before is None else 1 + _level(plan, before)
 
 
 def paired(arm: Arm, target: Target) -> bool:

@@ -71,18 +71,25 @@ def _line(plan: Plan, kind: Work, model: Model) -> Line | None:
         scored = [cell for cell in cells if cell.seed == sweep.seeds[0] or not plan.seedless(cell)]
         return _made(kind, model, len(cells), len(scored), total(_scored_tokens(plan, cell) for cell in scored))
     if kind == "intermediate trials":
-        run = [cell for cell in searches if cell.target is None]
-        needed, times = len(run), sweep.search.intermediate.trials
-    elif kind == "target trials":
-        run = [cell for cell in searches if cell.target]
-        needed, times = len({(cell.arm, cell.target) for cell in trained}), sweep.search.target.trials
-    elif kind == "intermediate":
+        return _trials(kind, plan, model, [cell for cell in searches if cell.target is None], None)
+    if kind == "target trials":
+        asked = {(c.arm, c.target): plan.target_search(c.model, c.arm, c.target or "") for c in trained}
+        wanted = sweep.search.repeats * sum(plan.space(cell).trials for cell in asked.values())
+        return _trials(kind, plan, model, [cell for cell in searches if cell.target], wanted)
+    if kind == "intermediate":
         run = [Cell(name, arm, None, seed, "report") for name, arm, seed in plan.intermediates if name == model.name]
-        needed, times = sum(plan.arm(cell.arm).trained for cell in cells), 1
+        needed = sum(plan.arm(cell.arm).trained for cell in cells)
     else:
-        run, needed, times = trained, len(trained), 1
-    tokens = total(_trained_tokens(plan, cell) for cell in run)
-    return _made(kind, model, needed * times, len(run) * times, None if tokens is None else times * tokens)
+        run, needed = trained, len(trained)
+    return _made(kind, model, needed, len(run), total(_trained_tokens(plan, cell) for cell in run))
+
+
+def _trials(kind: Work, plan: Plan, model: Model, searches: list[Cell], needed: int | None) -> Line:
+    """A line of searches, each trial to its end; ``needed`` trials, or as many as run."""
+    each = [(plan.space(cell).trials, _trained_tokens(plan, cell)) for cell in searches]
+    runs = sum(trials for trials, _ in each)
+    tokens = total(None if tokens is None else trials * tokens for trials, tokens in each)
+    return _made(kind, model, runs if needed is None else needed, runs, tokens)
 
 
 def _made(kind: Work, model: Model, needed: int, runs: int, tokens: float | None) -> Line:

@@ -44,7 +44,7 @@ def rates(records: Iterable[Record], layouts: Mapping[str, Layout]) -> dict[tupl
     for record in records:
         manifest, layout = record.manifest, layouts.get(record.model.name)
         rate = manifest.timings.get("tokens_per_second") if manifest else None
-        if manifest and layout and rate and _laid(manifest.layout, layout):
+        if manifest and layout and rate and record.work and _laid(manifest.layout, layout):
             found.setdefault((record.model.name, record.work), []).append(rate)
     return {key: median(values) for key, values in found.items()}
 

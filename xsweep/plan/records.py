@@ -37,11 +37,15 @@ class Record:
     """The task's metric that counts; ``mean`` over the tasks of a mixture."""
     serves: tuple[int, ...] = ()
     """Every reporting seed that the stage scores, where that is more than its own: a model as it comes has no seed."""
+    repeat: int = 0
+    """Which of the repeated searches it belongs to, or its configuration comes from; seeds of one share a search."""
 
     @property
-    def work(self) -> Work:
-        """The row of the plan that it is counted in."""
-        return _TRIALS[self.kind] if self.role == "search" else self.kind
+    def work(self) -> Work | None:
+        """The row of the plan that it is counted in; None of a trial's earlier runs."""
+        if self.role == "report":
+            return self.kind
+        return None if self.trial is None and self.role == "search" else _TRIALS[self.kind]
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -83,9 +87,12 @@ def _trials(resolver: Resolver, cell: Cell) -> Iterator[Record]:
     decision = resolver.store.decision(study.address) if study else None
     if study is None or decision is None:
         return
-    for trial in decision["trials"]:
-        hyper = Hyper(trial["lr"], trial["epochs"])
-        yield _record(resolver, cell, study.kind, resolver.trial(study, hyper), study.address, trial["number"], hyper)
+    # The earlier runs of a trial that went on, and a search that nothing is chosen by, spend without being trials.
+    for told, counts in (("rungs", False), ("trials", not study.full)):
+        for trial in decision.get(told, ()):
+            hyper = Hyper(trial["lr"], trial["epochs"], trial.get("until"))
+            stage, number = resolver.trial(study, hyper), trial["number"] if counts else None
+            yield _record(resolver, cell, study.kind, stage, study.address, number, hyper)
 
 
 def _record(
@@ -120,4 +127,5 @@ def _record(
         same_data=common,
         metric="mean" if len(tasks) > 1 and arm.mixture else tasks[0].metric,
         serves=plan.sweep.seeds if kind == "evaluate" and plan.seedless(cell) else (),
+        repeat=0 if kind == "pretrain" else plan.repeat(cell.seed),
     )

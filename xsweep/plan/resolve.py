@@ -1,20 +1,22 @@
 """Plan + store -> the stages that are decided so far, and those that may run now.
 
 A child of a study gets its key from the study's decision, so what is ready grows as decisions are written.
-Everything here is read from the store afresh: nothing is remembered that a crash could lose.
+Everything here is read from the store; remembered is only what is written once and never changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from xsweep.models.model import Model
-from xsweep.plan.cells import BASELINE, Cell, Plan
+from xsweep.plan.cells import BASELINE, Cell, Plan, Role
 from xsweep.plan.layout import placement
 from xsweep.plan.prints import Prints
 from xsweep.plan.stage import Hyper, Job, Stage
 from xsweep.plan.study import Study
+from xsweep.plan.transfer import Regret, regret, transferred
 from xsweep.spec.sweep import Arm, Layout, Target, Training
 from xsweep.store.keys import content_key
 from xsweep.store.store import Store
@@ -30,6 +32,12 @@ class Resolver:
         self._models = {model.name: model for model in plan.sweep.models}
         self._stages: dict[str, Stage] = {}
         self._layouts: dict[str, Layout] = {}
+        self._made: dict[tuple[object, ...], Stage] = {}
+        """The same by what they were made from, which is quicker to compare than to hash."""
+        self._studies: dict[Cell, Study] = {}
+        self._decisions: dict[str, Mapping[str, Any]] = {}
+        self._statuses: dict[str, str] = {}
+        """Of the stages that are done with."""
 
     def model(self, name: str) -> Model:
         """The model of that name, what its declaration leaves out filled in from its folder."""
@@ -72,18 +80,34 @@ class Resolver:
     # ---- studies ---------------------------------------------------------------------------------
 
     def study(self, cell: Cell) -> Study | None:
-        """The study of a search cell; None while the intermediate it starts from is undecided."""
-        parent = self._search_parent(cell)
+        """The study of a search cell; None while what it starts from, a smaller model's configurations too, is open."""
+        if cell not in self._studies and (study := self._study(cell)):
+            self._studies[cell] = study
+        return self._studies.get(cell)
+
+    def _study(self, cell: Cell) -> Study | None:
+        parent = self.start(cell)
         if parent is None and cell.target and cell.arm != BASELINE:
             return None
+        before = self.plan.before(cell)
+        seeded = self._best(before, cell) if before else ()
+        if seeded is None:
+            return None
         search, space = self.plan.sweep.search, self.plan.space(cell)
-        probe = self._training_stage(cell, Hyper(lr=1.0, epochs=1), search.seed, _key(parent))
+        halving = self.plan.halving(cell)
+        probe = self._training_stage(cell, Hyper(lr=1.0, epochs=1), cell.seed, _key(parent))
+        # Left out where they say nothing, so that addresses from before there were any stay as they were.
+        added = {
+            "halving": halving and halving.model_dump(mode="json"),
+            "seeded": [{"lr": hyper.lr, "epochs": hyper.epochs} for hyper in seeded],
+        }
         address = content_key(
             {
                 "stage": probe.payload(),
-                "space": space.model_dump(mode="json"),
+                "space": space.model_dump(mode="json", exclude={"models"}),
                 "sampler": search.sampler,
                 "batch": search.batch if search.sampler == "tpe" else 0,
+                **{name: value for name, value in added.items() if value},
             }
         )
         return Study(
@@ -95,32 +119,62 @@ class Resolver:
             target=cell.target,
             space=space,
             sampler=search.sampler,
-            seed=search.seed,
+            seed=cell.seed,
             batch=search.batch,
-            level=int(bool(cell.target) and cell.arm != BASELINE),
+            halving=halving,
+            seeded=seeded,
+            repeat=cell.repeat,
+            full=cell.role == "check",
         )
+
+    def _best(self, before: Cell, cell: Cell) -> tuple[Hyper, ...] | None:
+        """What a search tries of the smaller model's, scaled; None while that one has not decided."""
+        decision, transfer = self.decision(before), self.plan.sweep.search.transfer
+        if decision is None or transfer is None:
+            return None
+        smaller, larger = self.model(before.model).shape, self.model(cell.model).shape
+        assert smaller is not None
+        assert larger is not None
+        return transferred(decision, transfer, smaller.width / larger.width)
 
     def cell(self, study: Study) -> Cell:
         """The search cell that a study belongs to."""
-        return Cell(study.model, study.arm, study.target, study.seed, "search")
+        role: Role = "check" if study.full else "search"
+        return Cell(study.model, study.arm, study.target, study.seed, role, study.repeat)
 
     def trial(self, study: Study, hyper: Hyper) -> Stage:
         """The training stage that a trial of ``study`` runs."""
         cell = self.cell(study)
-        parent = self._search_parent(cell)
+        parent = self.start(cell)
         return self._training_stage(cell, hyper, study.seed, _key(parent))
+
+    def decision(self, cell: Cell) -> Mapping[str, Any] | None:
+        """What the cell's study decided; None while it has not."""
+        study = self.study(cell)
+        if study is None:
+            return None
+        if study.address not in self._decisions and (decision := self.store.decision(study.address)):
+            self._decisions[study.address] = decision
+        return self._decisions.get(study.address)
 
     def decided(self, cell: Cell) -> Hyper | None:
         """The hyperparameters that the cell's study chose; None while undecided or when every trial failed."""
-        study = self.study(cell)
-        decision = self.store.decision(study.address) if study else None
+        decision = self.decision(cell)
         return Hyper(**decision["hyper"]) if decision and decision["hyper"] else None
+
+    def regret(self) -> Regret | None:
+        """What transfer between sizes lost, where one search in full was declared beside and both have decided."""
+        full = self.plan.checked
+        if full is None or full.target is None:
+            return None
+        few = self.decision(replace(full, role="search"))
+        return regret(full.model, full.target, few, self.decision(full))
 
     # ---- reporting stages ------------------------------------------------------------------------
 
     def intermediate(self, model: str, arm: str, seed: int) -> Stage | None:
         """The intermediate stage of (model, arm) at a reporting seed; None while undecided."""
-        search = self.plan.intermediate_search(model, arm)
+        search = self.plan.intermediate_search(model, arm, self.plan.repeat(seed))
         hyper = self.decided(search)
         return self._training_stage(search, hyper, seed, _key(self.pretrained(model))) if hyper else None
 
@@ -132,7 +186,8 @@ class Resolver:
         assert cell.target
         if not self.plan.target(cell.target).trained:
             return None
-        hyper = self.decided(self.plan.target_search(cell.model, cell.arm, cell.target))
+        repeat = self.plan.repeat(cell.seed)
+        hyper = self.decided(self.plan.target_search(cell.model, cell.arm, cell.target, repeat))
         arm = self.plan.arm(cell.arm)
         if hyper is None:
             return None
@@ -180,6 +235,12 @@ class Resolver:
 
     def _scoring(self, target: Target, model: str, parent: Stage | None, seed: int) -> Stage:
         """The stage that scores ``parent``, or the model as it comes."""
+        made = (target.name, model, _key(parent), seed)
+        if made not in self._made:
+            self._made[made] = self._make_scoring(target, model, parent, seed)
+        return self._made[made]
+
+    def _make_scoring(self, target: Target, model: str, parent: Stage | None, seed: int) -> Stage:
         names = [f"test/{target.name}/{language}" for language in target.languages]
         return self._remember(
             Stage(
@@ -198,14 +259,15 @@ class Resolver:
 
     # ---- jobs ------------------------------------------------------------------------------------
 
-    def job(self, stage: Stage) -> Job:
+    def job(self, stage: Stage, *, begins: bool = False) -> Job:
         """The stage, preceded by every ancestor whose weights are gone and must be made again."""
         chain = [stage]
         while (parent := chain[0].parent) and not self.store.has_weights(parent):
             chain.insert(0, self._stages[parent])
-        keep = {s.key for s in chain if s.kind in ("pretrain", "intermediate") or self.plan.sweep.keep == "all"}
-        kept = frozenset(keep - {s.key for s in chain if s.kind == "evaluate"})
-        return Job(tuple(chain), kept, self.layout(stage.model.name))
+        passed_on = ("pretrain", "intermediate")
+        kept = [s for s in chain if s.kind in passed_on or (self.plan.sweep.keep == "all" and s.kind != "evaluate")]
+        keep = frozenset(s.key for s in kept if not (s.hyper and s.hyper.until))
+        return Job(tuple(chain), keep, self.layout(stage.model.name), begins)
 
     def ready(self) -> Iterator[tuple[str, Job]]:
         """(label, job) of every reporting stage that may run now and has not ended.
@@ -225,25 +287,31 @@ class Resolver:
                 yield f"{cell.model} / {cell.arm} / s{cell.seed}", self.job(stage)
         for cell in self.plan.cells:
             stage = self.evaluate(cell)
-            if stage and stage.key not in given and self._wanted(stage) and not self._ancestors(stage) & waiting:
+            if stage and stage.key not in given and self._wanted(stage) and not self.ancestors(stage) & waiting:
                 given.add(stage.key)
                 yield cell.label, self.job(stage)
 
-    def _ancestors(self, stage: Stage) -> set[str]:
+    def ancestors(self, stage: Stage) -> set[str]:
         """Keys of the stages that ``stage`` descends from."""
-        return {stage.parent} | self._ancestors(self._stages[stage.parent]) if stage.parent else set()
+        return {stage.parent} | self.ancestors(self._stages[stage.parent]) if stage.parent else set()
 
     def _wanted(self, stage: Stage | None) -> bool:
         """Whether a scoring stage is decided, has not ended, and is not past hope."""
         if stage is None:
             return True
-        manifest = self.store.manifest(stage.key)
-        return not (manifest and manifest.final) and not self._stuck(stage)
+        return not self.status(stage) and not self._stuck(stage)
+
+    def status(self, stage: Stage) -> str:
+        """How a stage that is done with ended; "" of one that is not."""
+        if stage.key not in self._statuses:
+            manifest = self.store.manifest(stage.key)
+            if manifest is None or not manifest.final:
+                return ""
+            self._statuses[stage.key] = manifest.status
+        return self._statuses[stage.key]
 
     def _must_train(self, stage: Stage) -> bool:
-        manifest = self.store.manifest(stage.key)
-        ended = manifest is not None and manifest.final
-        return not ended or (not self._stuck_here(stage) and not self.store.has_weights(stage.key))
+        return not self.status(stage) or (not self._stuck_here(stage) and not self.store.has_weights(stage.key))
 
     def _stuck(self, stage: Stage) -> bool:
         """Whether an ancestor ended for good without weights to go on from."""
@@ -251,19 +319,26 @@ class Resolver:
         return parent is not None and (self._stuck_here(parent) or self._stuck(parent))
 
     def _stuck_here(self, stage: Stage) -> bool:
-        manifest = self.store.manifest(stage.key)
-        return manifest is not None and manifest.final and manifest.status not in ("ok", "degenerate")
+        return self.status(stage) not in ("", "ok", "degenerate")
 
     # ---- making stages ---------------------------------------------------------------------------
 
-    def _search_parent(self, cell: Cell) -> Stage | None:
+    def start(self, cell: Cell) -> Stage | None:
         """What a search starts from: the pretrained model, or of an arm the winning intermediate at the search seed."""
         if cell.target is None or cell.arm == BASELINE:
             return self.pretrained(cell.model)
-        return self.intermediate(cell.model, cell.arm, self.plan.sweep.search.seed)
+        return self.intermediate(cell.model, cell.arm, cell.seed)
 
     def _training_stage(
         self, cell: Cell, hyper: Hyper, seed: int, parent: str | None, matches: str | None = None
+    ) -> Stage:
+        made = (cell.model, None if cell.target else cell.arm, cell.target, hyper, seed, parent, matches)
+        if made not in self._made:
+            self._made[made] = self._make_training_stage(cell, hyper, seed, parent, matches)
+        return self._made[made]
+
+    def _make_training_stage(
+        self, cell: Cell, hyper: Hyper, seed: int, parent: str | None, matches: str | None
     ) -> Stage:
         source: Arm | Target = self.plan.target(cell.target) if cell.target else self.plan.arm(cell.arm)
         tasks = (source.task,) if isinstance(source, Target) else source.tasks

@@ -9,6 +9,7 @@ from typing import Any
 from xsweep.plan.cells import Plan
 from xsweep.plan.cost import estimate
 from xsweep.plan.hours import PEAK, Price, assumed_share, prices
+from xsweep.plan.levers import lever_rows, lever_text
 from xsweep.plan.mixing import described
 from xsweep.plan.power import OTHERWISE, SEED_DEVIATIONS, SOURCE, Resolvable, resolvable
 from xsweep.plan.records import Record, collect, family
@@ -34,6 +35,7 @@ def plan_rows(plan: Plan, resolver: Resolver | None) -> dict[str, Any]:
         "models": [asdict(price) for price in priced],
         "resolves": [asdict(found) for found in _resolved(plan)],
         "assumed": _assumptions(plan, priced),
+        **lever_rows(plan, resolver),
     }
 
 
@@ -50,6 +52,7 @@ def plan_text(plan: Plan, resolver: Resolver | None) -> str:
         left = "?" if line["done"] is None else line["runs"] - line["done"]
         flops = "unknown" if line["flops"] is None else f"{line['flops']:.1e}"
         table.append(f"  {line['stage']:<20} {line['needed']:>7} {line['runs']:>6} {done:>6} {left:>6} {flops:>9}")
+    table += ["", *lever_text(plan, resolver)]
     effects = [f"  {r['what']}: {_points(r['points'])}" for r in rows["resolves"]]
     if effects:
         effects.insert(0, f"Smallest effects found 4 times in 5 with {len(sweep.seeds)} seeds (two-sided t, .05):")
@@ -168,6 +171,7 @@ def status_text(plan: Plan, resolver: Resolver | None) -> str:
         return f"{plan.sweep.name}: data or models are unverified, so nothing of it can have run here yet."
     rows = status_rows(plan, resolver)
     lines = [f"{plan.sweep.name}: {rows['done']} of {rows['cells']} cells scored · {len(rows['failed'])} failed"]
+    lines += [f"  {lost}" for lost in [resolver.regret()] if lost]
     return "\n".join(lines + [f"  {f['status']:<9} {f['stage']}  {f['reason']}" for f in rows["failed"]])
 
 

@@ -31,6 +31,8 @@ class Hyper:
 
     lr: float
     epochs: int
+    until: int | None = None
+    """The epoch after which a trial's run is stopped to be compared with others; None runs to the end."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Stage:
             "prints": dict(self.prints),
             "training": _training_payload(self.training),
             "seed": self.seed,
-            "hyper": None if self.hyper is None else {"lr": self.hyper.lr, "epochs": self.hyper.epochs},
+            "hyper": None if self.hyper is None else _hyper_payload(self.hyper),
             "examples": self.examples,
             "parent": self.parent,
             "languages": list(self.languages),
@@ -89,10 +91,34 @@ class Stage:
         """Content key of the stage: equal inputs, equal key, on any machine."""
         return content_key(self.payload())
 
+    @cached_property
+    def beginning(self) -> str:
+        """Key of what it has in common, up to some step, with runs that differ in where they end alone.
+
+        With the linear schedule those are the runs of as many epochs that are stopped earlier or later; with ``wsd``,
+        where the rate is constant until a run nears its end, those of fewer and of more epochs too.
+        """
+        payload = self.payload()
+        assert self.hyper is not None
+        epochs = None if self.training.schedule == "wsd" else self.hyper.epochs
+        return content_key({**payload, "hyper": {"lr": self.hyper.lr, "epochs": epochs}, "beginning": True})
+
+    @property
+    def end(self) -> int:
+        """The epoch, from 1, with which it ends."""
+        assert self.hyper is not None
+        return self.hyper.until or self.hyper.epochs
+
 
 def _training_payload(training: Training) -> dict[str, Any]:
     """The recipe; what it does not use is left out where there was no such choice before."""
-    return training.model_dump(mode="json", exclude=None if training.lora else {"lora"})
+    gone = {"schedule", "cooldown"} if training.schedule == "linear" else set()
+    return training.model_dump(mode="json", exclude=gone if training.lora else gone | {"lora"})
+
+
+def _hyper_payload(hyper: Hyper) -> dict[str, Any]:
+    until = {} if hyper.until is None else {"until": hyper.until}
+    return {"lr": hyper.lr, "epochs": hyper.epochs, **until}
 
 
 def _task_payload(task: Task) -> dict[str, Any]:
@@ -120,6 +146,8 @@ class Job:
     keep: frozenset[str] = field(default_factory=frozenset)
     layout: Layout = field(default_factory=Layout)
     """How it is laid on the machine; part of no key."""
+    begins: bool = False
+    """Whether the last stage leaves its beginning in the store, for runs that go further."""
 
     @property
     def key(self) -> str:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from xsweep.plan.stage import Hyper
-from xsweep.spec.sweep import Space
+from xsweep.spec.sweep import Halving, Space
 
 
 @dataclass(frozen=True)
 class Study:
     """One search over ``space``; its decision is written once, under ``address``.
 
-    ``level`` orders studies: one of level 1 needs decisions of level 0. ``address`` is a content key of
+    ``address`` is a content key of
     everything that its outcome depends on, so an edited search is another study.
     """
 
@@ -28,7 +28,12 @@ class Study:
     sampler: Literal["quasi-random", "random", "tpe"]
     seed: int
     batch: int
-    level: int
+    halving: Halving | None = None
+    seeded: tuple[Hyper, ...] = ()
+    """Its first trials, taken from a smaller model."""
+    repeat: int = 0
+    full: bool = False
+    """It is a search in full beside one that takes its trials from a smaller model."""
 
 
 @dataclass(frozen=True)

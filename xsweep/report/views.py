@@ -315,7 +315,29 @@ def declared(sweep: Sweep) -> list[str]:
     said += [f"{target.name} trains on {target.examples:,} English rows" for target in sweep.targets if target.examples]
     said += [f"{t.name} is scored on {t.score_examples:,} rows per language" for t in sweep.targets if t.score_examples]
     numbered = [text.replace(",", "\N{NARROW NO-BREAK SPACE}") for text in said]
-    return numbered + [told for arm in sweep.arms if (told := described(arm))]
+    return _searched(sweep) + numbered + [told for arm in sweep.arms if (told := described(arm))]
+
+
+def _searched(sweep: Sweep) -> list[str]:
+    """What makes its searches differ from every trial in full for every size."""
+    search, said = sweep.search, []
+    if sweep.train.schedule == "wsd":
+        said.append(
+            f"the learning rate stays after its warm-up, and falls in the last {sweep.train.cooldown:.0%} alone"
+        )
+    if search.halving:
+        what = (
+            f"the best 1/{search.halving.eta} of the trials go on, first after {count(search.halving.epochs, 'epoch')}"
+        )
+        said.append(f"trials stop early, by synchronous successive halving on English held-out data: {what}")
+    if search.transfer:
+        what = f"tries the best {search.transfer.trials} configurations of the model before"
+        said.append(
+            f"each larger model of a ladder {what}, learning rates by width to the power {search.transfer.power:g}"
+        )
+    if search.repeats > 1:
+        said.append(f"the search is done {search.repeats} times, and reporting seeds take turns with its decisions")
+    return said
 
 
 def versions(records: Sequence[Record]) -> list[tuple[str, str]]:

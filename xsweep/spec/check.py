@@ -152,7 +152,10 @@ def targets(parts: list[Part[Target]], found: Findings) -> None:
 def search(value: Search, seeds: tuple[int, ...], node: Node, found: Findings) -> None:
     """Both spaces can be searched, and no trial's seed is reported."""
     for field in ("intermediate", "target"):
-        _space(getattr(value, field), node.at(field), found)
+        space: Space = getattr(value, field)
+        _space(space, node.at(field), found)
+        for name in space.models:
+            _space(space.of(name), node.at(field, "models", name), found)
     if value.seed in seeds:
         found.add(node, f"{value.seed} is a reporting seed too; trials need a seed of their own", "seed")
 

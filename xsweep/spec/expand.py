@@ -90,6 +90,8 @@ def search(node: Node, found: Findings) -> Node:
 
 def _space(node: Node, found: Findings) -> Node:
     ends = {name: _range(node.fields[name], found) for name in ("lr", "epochs") if name in node.fields}
+    if "models" in node.fields and (by_model := node.fields["models"]).fields:
+        ends["models"] = by_model.with_value({name: _space(own, found) for name, own in by_model.fields.items()})
     return node.with_fields(**ends) if ends else node
 
 

@@ -12,9 +12,10 @@ from xsweep.models.model import Model
 from xsweep.spec import check, expand
 from xsweep.spec.check import Part
 from xsweep.spec.check_control import controls
+from xsweep.spec.check_search import budget, schedule, spending
 from xsweep.spec.check_task import check_languages, check_task
 from xsweep.spec.node import Findings, Node, shown
-from xsweep.spec.sweep import Arm, Layouts, Search, Sweep, Target, Training
+from xsweep.spec.sweep import Arm, Budget, Layouts, Search, Sweep, Target, Training
 from xsweep.spec.words import did_you_mean, unknown_field, validated
 from xsweep.spec.yaml12 import read
 from xsweep.tasks.catalog import CATALOG
@@ -65,6 +66,8 @@ class _Loader:
             check.layout_models(layout, [model.name for model, _ in models], root, self.found)
         if isinstance(training := values.get("train"), Training):
             check.freeze(training, [model for model, _ in models], root, self.found)
+            schedule(training, root, self.found)
+        self._spending(root, values, models, [target for target, _ in targets])
         for name, parts in (("models", models), ("arms", arms), ("targets", targets)):
             values[name] = tuple(part.value for part in parts)
         return values
@@ -128,6 +131,14 @@ class _Loader:
         if isinstance(layout := values.get("layout", Layouts()), Layouts):
             used = [*(task for arm in arms for task in arm.reads), *(target.task for target in targets)]
             check.layout(layout, used, root, self.found)
+
+    def _spending(self, root: Node, values: dict[str, Any], models: list[Part[Model]], targets: list[Target]) -> None:
+        """Rules of what spends less, as far as the sections are right."""
+        search, training = values.get("search"), values.get("train", Training())
+        if isinstance(search, Search) and isinstance(training, Training):
+            spending(search, training, models, targets, values.get("seeds", ()), root, self.found)
+        if isinstance(limits := values.get("budget"), Budget):
+            budget(limits, values.get("layout", None if "layout" in root.fields else Layouts()), root, self.found)
 
     # Items
 

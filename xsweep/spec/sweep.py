@@ -133,12 +133,46 @@ class IntRange(Declared):
     high: Annotated[int, Field(ge=1, le=1000)]
 
 
+class Ranges(Declared):
+    """What is searched for one model; what is left out is as for all."""
+
+    lr: LogUniform | None = None
+    epochs: IntRange | None = None
+
+
 class Space(Declared):
     """What one study may choose from. A fixed value is a range with equal ends."""
 
     trials: Annotated[int, Field(ge=1, le=10_000)]
     lr: LogUniform
     epochs: IntRange
+    models: Mapping[str, Ranges] = {}
+    """Model -> its own ranges."""
+
+    def of(self, model: str) -> Space:
+        """The space of that model's studies."""
+        own = self.models.get(model, Ranges())
+        return Space(trials=self.trials, lr=own.lr or self.lr, epochs=own.epochs or self.epochs)
+
+
+class Halving(Declared):
+    """Early stopping by synchronous successive halving, judged on the English held-out data.
+
+    All trials of a study train for ``epochs``; the best 1/``eta`` of them go on to ``eta`` times as many, and so on.
+    """
+
+    eta: Annotated[int, Field(ge=2, le=10)] = 3
+    epochs: Count = 1
+
+
+class Transfer(Declared):
+    """Each model but the first of its ladder, in file order, tries the best configurations of the one before alone."""
+
+    trials: Count = 3
+    power: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] = 1.0
+    """Learning rates are multiplied by (width of the model before / width of this one) to this power."""
+    check: str | None = None
+    """A model whose baseline search on the first trained target is run in full beside, to show what was lost."""
 
 
 class Search(Declared):
@@ -155,6 +189,10 @@ class Search(Declared):
     """English held-out rows behind each development score; all when left out."""
     target_per: Literal["arm", "baseline"] = "arm"
     """Search the target stage for each arm, or once per model and target on the baseline."""
+    repeats: Count = 1
+    """The whole search is done this many times, with other points and training seeds; reporting seeds take turns."""
+    halving: Halving | None = None
+    transfer: Transfer | None = None
 
 
 class Lora(Declared):
@@ -173,7 +211,12 @@ class Training(Declared):
     batch_size: Count = 32
     """Examples (windows, for span tasks) per optimiser step over all workers."""
     warmup: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.1
-    """Share of the steps with a rising rate; it falls linearly to zero after."""
+    """Share of the steps with a rising rate; with ``schedule: wsd`` of the first epoch's."""
+    schedule: Literal["linear", "wsd"] = "linear"
+    """After the warm-up the rate falls linearly to zero; or (``wsd``) it stays, and falls in the ``cooldown`` alone.
+    Then runs that differ in their epochs alone have a beginning in common, which is trained once."""
+    cooldown: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.1
+    """Share of all steps with a falling rate, with ``schedule: wsd``."""
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.01
     clip: Rate = 1.0
     """Largest global gradient norm."""
@@ -258,6 +301,15 @@ class Layouts(Fit):
     """Model -> what is told for it alone."""
 
 
+class Budget(Declared):
+    """What a sweep may spend. Once that is spent nothing more is started; what runs then is finished."""
+
+    gpu_hours: Rate | None = None
+    """Hours of workers where there are no GPUs. The stages that the store has count, whoever ran them."""
+    cost: Rate | None = None
+    """In the currency of ``layout.gpu_hour_cost``."""
+
+
 class Sweep(Declared):
     """A whole sweep, everything filled in and checked."""
 
@@ -273,3 +325,6 @@ class Sweep(Declared):
     keep: Literal["none", "parents", "all"] = "parents"
     """Weights kept after use: none, those of intermediate stages, or all."""
     layout: Layouts = Layouts()
+    budget: Budget | None = None
+    max_failures: Count = 20
+    """The sweep stops once this many stages have failed of one cause in one launch."""

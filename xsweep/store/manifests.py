@@ -48,6 +48,12 @@ class Manifest:
         return self.status != "failed"
 
     @property
+    def seconds(self) -> float:
+        """Seconds that the stage took: its parts together (every timing that is no rate)."""
+        parts = (value for name, value in self.timings.items() if "per_second" not in name)
+        return float(sum(value for value in parts if isinstance(value, int | float) and math.isfinite(value)))
+
+    @property
     def weights(self) -> dict[str, Mapping[str, Any]]:
         """The entries of ``files`` that may be evicted."""
         return {name: entry for name, entry in self.files.items() if name.startswith("weights/")}

@@ -6,6 +6,7 @@ ROOT/stages/<key>/manifest.json      written last
 ROOT/stages/<key>/results/           permanent
 ROOT/stages/<key>/weights/           evictable
 ROOT/stages/<key>/work/              scratch of a running stage
+ROOT/beginnings/<key>/               what runs of different lengths have in common; evictable
 """
 
 from __future__ import annotations
@@ -130,6 +131,24 @@ class Store:
     def evict(self, key: str) -> int:
         """Remove a stage's weights; manifest and results stay. Returns the bytes freed."""
         folder = self.folder(key) / "weights"
+        with guarded(folder):
+            return remove_tree(folder)
+
+    # Beginnings
+
+    def beginning(self, key: str) -> Path:
+        """The folder of the training states that runs with the beginning ``key`` have left, made or not."""
+        return self.root / "beginnings" / slug(key)
+
+    def beginnings(self) -> list[str]:
+        """The keys of all beginnings that are there."""
+        folder = self.root / "beginnings"
+        with guarded(folder):
+            return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+    def drop_beginning(self, key: str) -> int:
+        """Remove a beginning; runs that want it start from nothing. Returns the bytes freed."""
+        folder = self.beginning(key)
         with guarded(folder):
             return remove_tree(folder)
 

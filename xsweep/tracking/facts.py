@@ -64,9 +64,8 @@ def outcome(manifest: Manifest, ended: Mapping[str, Manifest]) -> str:
 
 
 def seconds(manifest: Manifest) -> float:
-    """Seconds that the stage took: its parts together (every timing that is no rate)."""
-    parts = (value for name, value in manifest.timings.items() if "per_second" not in name and finite(value))
-    return float(sum(parts))
+    """Seconds that the stage took."""
+    return manifest.seconds
 
 
 def facts(record: Record, ended: Mapping[str, Manifest]) -> Facts:
@@ -116,6 +115,7 @@ def _words(record: Record, manifest: Manifest, status: str) -> dict[str, str]:
     optional = {
         "study": record.study,
         "trial": None if record.trial is None else str(record.trial),
+        "repeat": str(record.repeat) if record.repeat else None,
         "parent": manifest.parent,
         "reason": manifest.reason[:1000],
     }
@@ -136,6 +136,7 @@ def _params(record: Record) -> dict[str, str]:
     }
     if record.hyper:
         params |= {"lr": repr(record.hyper.lr), "epochs": str(record.hyper.epochs)}
+        params |= {"until": str(record.hyper.until)} if record.hyper.until else {}
     if record.trial is not None:
         params["trial"] = str(record.trial)
     return {key: value for key, value in params.items() if value}

@@ -12,10 +12,12 @@ from torch import nn
 
 from xsweep.plan.stage import Stage
 from xsweep.train.batches import Rows
+from xsweep.train.beginning import Beginnings
 from xsweep.train.checkpoint import Checkpoints
 from xsweep.train.failpoint import after_step
 from xsweep.train.optimizer import Optimizer, finite, global_norm
 from xsweep.train.part import Part
+from xsweep.train.schedule import schedule_of
 from xsweep.train.seeds import derive
 from xsweep.train.world import World
 
@@ -47,6 +49,10 @@ class State:
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
     """Development scores after each epoch; empty dictionaries on all but the first worker."""
+    taken_steps: int = 0
+    """Of all this, what another run with the same beginning did: steps, tokens, seconds."""
+    taken_tokens: int = 0
+    taken_seconds: float = 0.0
 
 
 class DivergenceError(Exception):
@@ -71,6 +77,7 @@ class Loop:
         stage: Stage,
         world: World,
         checkpoints: Checkpoints,
+        beginnings: Beginnings,
         score: Score,
         on_step: Callable[[Progress], None] | None,
     ) -> None:
@@ -78,9 +85,10 @@ class Loop:
         self._network, self._parts, self._batches = network, parts, batches
         self._stage, self._world = stage, world
         self._per_epoch = len(batches(1))
-        self.steps = self._per_epoch * stage.hyper.epochs
-        self._optimizer = Optimizer(network, stage.training, stage.hyper.lr, self.steps)
-        self._checkpoints, self._score, self._on_step = checkpoints, score, on_step
+        self._schedule = schedule_of(stage, self._per_epoch)
+        self.steps = self._schedule.last
+        self._optimizer = Optimizer(network, stage.training, stage.hyper.lr, self._schedule)
+        self._checkpoints, self._beginnings, self._score, self._on_step = checkpoints, beginnings, score, on_step
         self.state = State()
 
     def run(self) -> State:
@@ -92,27 +100,35 @@ class Loop:
             while True:
                 if len(self.state.history) < step // self._per_epoch:
                     self.state.history.append(self._score(step // self._per_epoch))
+                if step == self._schedule.parting > self.state.taken_steps:
+                    self._beginnings.leave(step, self._optimizer.tensors(), asdict(self.state), self._optimizer.cut)
                 if step == self.steps:
                     return self.state
                 step = self._epoch(step)
 
     def _resume(self) -> int:
-        saved = self._checkpoints.load(self._optimizer.cut)
+        own = self._checkpoints.load(self._optimizer.cut)
+        saved = own or self._beginnings.take(self._optimizer.cut)
         if saved is None:
             return 0
         if saved.workers != self._world.size:
             torch.manual_seed(derive(self._stage.seed, "dropout", self._world.rank, saved.step))
         self._optimizer.restore(saved.tensors)
         self.state = State(**saved.state)
+        if own is None:
+            self.state.taken_steps = saved.step
+            self.state.taken_tokens, self.state.taken_seconds = self.state.tokens, self.state.seconds
         return saved.step
 
     def _epoch(self, step: int) -> int:
-        """The rest of the epoch that ``step`` lies in; returns the step after it."""
-        epoch = step // self._per_epoch + 1
+        """What is left of the epoch that ``step`` lies in, or of it until the run parts; returns the step after it."""
+        epoch, parting = step // self._per_epoch + 1, self._schedule.parting
+        end = min(epoch * self._per_epoch, parting if parting > step else self.steps)
+        begin = (epoch - 1) * self._per_epoch
         self._network.train()
         for part in self._parts:
             part.begin(derive(self._stage.seed, "hide", epoch))
-        for number, batch in self._batches(epoch)[step % self._per_epoch :]:
+        for number, batch in self._batches(epoch)[step - begin : end - begin]:
             loss, wanted = self._step(step, self._parts[number], batch)
             step += 1
             if wanted:

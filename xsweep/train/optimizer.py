@@ -1,4 +1,4 @@
-"""AdamW with a linear schedule and clipping, on each worker's own part of the parameters."""
+"""AdamW with a schedule and clipping, on each worker's own part of the parameters."""
 
 from __future__ import annotations
 
@@ -9,21 +9,16 @@ from torch import Tensor, nn
 
 from xsweep.spec.sweep import Training
 from xsweep.train.masters import master, settle
+from xsweep.train.schedule import Schedule
 from xsweep.train.shard import is_cut, local, trained
 from xsweep.train.world import World
-
-
-def rate(step: int, steps: int, warmup: float) -> float:
-    """Factor of the learning rate at ``step`` (from 0): up to 1 over the share ``warmup``, then down towards 0."""
-    rising = round(steps * warmup)
-    return (step + 1) / rising if step < rising else (steps - step) / (steps - rising)
 
 
 class Optimizer:
     """AdamW over plain tensors that share the parameters' memory, so that sharding is not its concern."""
 
-    def __init__(self, network: nn.Module, recipe: Training, lr: float, steps: int) -> None:
-        self._lr, self._steps, self._recipe = lr, steps, recipe
+    def __init__(self, network: nn.Module, recipe: Training, lr: float, schedule: Schedule) -> None:
+        self._lr, self._schedule, self._recipe = lr, schedule, recipe
         self.parameters = trained(network)
         self._network = network
         self._own = {name: local(parameter) for name, parameter in self.parameters.items()}
@@ -49,7 +44,7 @@ class Optimizer:
         """Clip by the global ``norm`` and take optimiser step ``number`` (from 0)."""
         torch.nn.utils.clip_grads_with_norm_(self._own.values(), self._recipe.clip, norm)
         for group in self._adam.param_groups:
-            group["lr"] = self._lr * rate(number, self._steps, self._recipe.warmup)
+            group["lr"] = self._lr * self._schedule.rate(number)
         self._adam.step()
         self._adam.zero_grad()
         settle(self._network)

@@ -16,11 +16,13 @@ from xsweep.models.heads import Joint, Network, make_head
 from xsweep.models.load import head_settings, hidden_width, positions, set_recompute, word_table
 from xsweep.plan.mixing import head_groups, head_names, head_shape
 from xsweep.plan.stage import Job, Stage
+from xsweep.store.manifests import Status
 from xsweep.store.store import Store
 from xsweep.tasks.formats import FORMATS
 from xsweep.tasks.source import Sources
 from xsweep.tasks.task import Task
 from xsweep.train.batches import price
+from xsweep.train.beginning import Beginnings, farthest
 from xsweep.train.checkpoint import Checkpoints, newest
 from xsweep.train.data import Reader
 from xsweep.train.failpoint import at_start
@@ -77,7 +79,8 @@ def todo(job: Job, store: Store) -> frozenset[str]:
             if not (leaves and stage.key in needed and not store.has_weights(stage.key)):
                 continue
         keys.add(stage.key)
-        if stage.parent is not None and newest(store.folder(stage.key) / "work") < 0:
+        begun = newest(store.folder(stage.key) / "work") >= 0 or farthest(store, stage)
+        if stage.parent is not None and not begun:
             needed.add(stage.parent)
     return frozenset(keys)
 
@@ -92,6 +95,8 @@ class _Ready:
     setting: Setting
     params: dict[str, int]
     load_seconds: float
+    taken: int
+    """The epoch up to which it goes on from another run's beginning, 0 where it does not."""
 
 
 class _Runner:
@@ -124,7 +129,10 @@ class _Runner:
         if stage.parent is not None and self._status(stage.parent) not in TRAINED:
             return Outcome("diverged", f"its parent {stage.parent} {self._status(stage.parent)}")
         with self._world.together():
-            ready = self._prepare(stage)
+            taken = farthest(self._store, stage)
+        taken = self._world.agree(taken)
+        with self._world.together():
+            ready = self._prepare(stage, taken)
         return self._evaluate(ready) if stage.kind == "evaluate" else self._train(ready)
 
     def _status(self, key: str) -> str:
@@ -137,7 +145,7 @@ class _Runner:
 
     # Loading
 
-    def _prepare(self, stage: Stage) -> _Ready:
+    def _prepare(self, stage: Stage, taken: int) -> _Ready:
         start, sources = time.perf_counter(), self._context.sources
         folder = model_folder(stage.model, sources)
         if model_print(stage.model, sources) != stage.model_print:
@@ -150,14 +158,15 @@ class _Runner:
         cost = price(self._world.device.type, params["trunk"])
         return _Ready(
             stage,
-            self._network(stage, base),
+            self._network(stage, base, taken > 0),
             Reader(sources, base.tokenizer, base.tokenizer_print, stage.prints),
             Setting(self._world, self._job.layout.tokens, pad, stage.training.precision, cost),
             params,
             time.perf_counter() - start,
+            taken,
         )
 
-    def _network(self, stage: Stage, base: Live) -> Network | Joint:
+    def _network(self, stage: Stage, base: Live, begun: bool) -> Network | Joint:
         """The network that ``stage`` starts from: pretrained, or its parent's, from memory or from the store."""
         held, self._held = self._held, None
         in_memory = held is not None and held[0].key == stage.parent and held[1].encoder is base.encoder
@@ -169,7 +178,7 @@ class _Runner:
             return Network(base.encoder, held[1].get_submodule(carried)) if carried else self._fresh(stage, base)
         network = self._fresh(stage, base)
         base.reset(stage.seed)
-        if stage.parent is not None and not self._resumes(stage):
+        if stage.parent is not None and not begun and not self._resumes(stage):
             path = self._store.weights(stage.parent) / "model.safetensors"
             load_weights(network, path, self._world, head=carried)
         return network
@@ -239,8 +248,10 @@ class _Runner:
         load = ready.load_seconds + time.perf_counter() - start
         development = found.development
         checkpoints = Checkpoints(work, self._world, self._job.layout.checkpoint_seconds)
+        leaves = self._job.begins and stage is self._job.stages[-1]
+        beginnings = Beginnings(self._store, stage, self._world, taken=ready.taken, leaves=leaves)
         trained = (ready.network, found.parts, found.batches, stage)
-        loop = Loop(*trained, self._world, checkpoints, development.score, self._on_step)
+        loop = Loop(*trained, self._world, checkpoints, beginnings, development.score, self._on_step)
         start = time.perf_counter()
         reason, diverged = "", False
         try:
@@ -256,8 +267,9 @@ class _Runner:
             "steps": loop.steps,
             "tokens": state.tokens,
         }
-        timings = {"load": load, "train": state.seconds, "score": development.seconds}
-        timings["tokens_per_second"] = state.tokens / state.seconds if state.seconds else 0.0
+        seconds = state.seconds - state.taken_seconds  # what it took over is on the other run's account
+        timings = {"load": load, "train": seconds, "score": development.seconds}
+        timings["tokens_per_second"] = (state.tokens - state.taken_tokens) / seconds if seconds else 0.0
         if diverged:
             return Outcome("diverged", reason, metrics, timings=timings)
         self._held = stage, ready.network
@@ -266,7 +278,10 @@ class _Runner:
             return Outcome("ok", metrics=metrics)
         reason, flaws = development.verdict(), development.flaws()
         metrics |= {"degenerate": flaws} if flaws else {}
-        return Outcome("degenerate" if reason else "ok", reason, metrics, development.results(), weights, timings)
+        status: Status = "degenerate" if reason else "ok"
+        if stage.hyper and stage.hyper.until and not reason:
+            status, reason = "pruned", f"stopped after {stage.hyper.until} of {stage.hyper.epochs} epochs"
+        return Outcome(status, reason, metrics, development.results(), weights, timings)
 
     def _save(self, ready: _Ready) -> Path:
         path = self._store.work(ready.stage.key) / "model.safetensors"

@@ -1,0 +1,85 @@
+"""Weights of a sweep that nothing still to be done starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from xsweep.plan.records import collect
+from xsweep.plan.resolve import Resolver
+from xsweep.plan.stage import Hyper, Stage
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """What may go: the bytes of weights by the key of their stage, and of beginnings by theirs."""
+
+    weights: dict[str, int]
+    beginnings: dict[str, int]
+
+    @property
+    def bytes(self) -> int:
+        """All bytes together."""
+        return sum([*self.weights.values(), *self.beginnings.values()])
+
+    def __str__(self) -> str:
+        return f"weights of {len(self.weights)} stages, {len(self.beginnings)} beginnings of ended searches"
+
+
+def collect_garbage(resolver: Resolver, *, dry_run: bool) -> Garbage:
+    """Remove what is ``unneeded``, or only say what it is; raises ``StoreBusy`` while a sweep runs on the store."""
+    with resolver.store.lease():
+        found = unneeded(resolver)
+        for key in () if dry_run else found.weights:
+            resolver.store.evict(key)
+        for key in () if dry_run else found.beginnings:
+            resolver.store.drop_beginning(key)
+    return found
+
+
+def unneeded(resolver: Resolver) -> Garbage:
+    """The weights of this sweep's stages that no unfinished one starts from, whatever ``keep`` says.
+
+    Stages of other sweeps in the same store are left alone, and trials of searches that have not decided.
+    """
+    needed = {key for stage in _starts(resolver) for key in (stage.key, *resolver.ancestors(stage))}
+    found: dict[str, int] = {}
+    for record in collect(resolver):
+        manifest = record.manifest
+        if manifest and record.key not in needed and resolver.store.has_weights(manifest.key):
+            found[manifest.key] = sum(entry["bytes"] for entry in manifest.weights.values())
+    return Garbage(found, {key: _size(resolver.store.beginning(key)) for key in _beginnings(resolver)})
+
+
+def _beginnings(resolver: Resolver) -> list[str]:
+    """Beginnings that a decided search of the sweep has left: one whose end was cut off."""
+    there = set(resolver.store.beginnings())
+    left = []
+    for cell in resolver.plan.searches if there else ():
+        study, decision = resolver.study(cell), resolver.decision(cell)
+        for run in (*decision["trials"], *decision.get("rungs", ())) if study and decision else ():
+            hyper = Hyper(run["lr"], run["epochs"], run.get("until"))
+            left.append(resolver.trial(study, hyper).beginning)
+    return sorted(there.intersection(left))
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _starts(resolver: Resolver) -> Iterator[Stage]:
+    """What searches without a decision and cells without a score start from, or would once they are decided."""
+    plan = resolver.plan
+    for cell in plan.searches:
+        if resolver.decision(cell) is None and (start := resolver.start(cell)):
+            yield start
+    for cell in plan.cells:
+        scoring = resolver.evaluate(cell)
+        if scoring is None:
+            trained = plan.arm(cell.arm).trained
+            start = resolver.intermediate(cell.model, cell.arm, cell.seed) if trained else None
+            if start := start or resolver.pretrained(cell.model):
+                yield start
+        elif not resolver.status(scoring):
+            yield scoring
