@@ -9,11 +9,14 @@ import pytest
 
 from tests.train.gang import run_gang, run_here
 from tests.train.small import Place
+from xsweep.errors import EnvironmentProblem
 from xsweep.plan.stage import Hyper, Job, Stage
 from xsweep.spec.sweep import Training
 from xsweep.store.manifests import Manifest
 from xsweep.store.store import Store
+from xsweep.train.beginning import Beginnings
 from xsweep.train.stage import Context
+from xsweep.train.world import World
 
 
 def ended(context: Context, stage: Stage) -> Manifest:
@@ -97,3 +100,12 @@ def test_two_workers_go_on_exactly(place: Place, tmp_path: Path) -> None:
     assert steps[0]["step"] == 5
     one, other = ended(together, last), ended(apart, last)
     assert (one.metrics, one.files) == (other.metrics, other.files)
+
+
+def test_a_beginning_that_goes_at_the_wrong_moment_is_said(place: Place) -> None:
+    """Going on from nothing instead would train from other weights than the parent's."""
+    first, *_, last = chain(place, "linear")
+    store = Store(place.context("gone").store)
+    gone = Beginnings(store, last, World.single(), taken=first.end, leaves=False)
+    with pytest.raises(EnvironmentProblem, match="was removed while a run started from it; run again"):
+        gone.take()

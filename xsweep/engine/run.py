@@ -6,7 +6,7 @@ import platform
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,7 +22,7 @@ from xsweep.engine.room import wait_for_room
 from xsweep.engine.search import run_level
 from xsweep.engine.signals import Stop, interruptible
 from xsweep.engine.space import check_space
-from xsweep.engine.studies import Suggestions, stopped
+from xsweep.engine.studies import Suggestions, left_behind
 from xsweep.errors import CtrlC, Interrupted, StoreFull
 from xsweep.plan.cells import Cell, Plan
 from xsweep.plan.prints import Prints
@@ -255,7 +255,7 @@ class _Launch:
             said = f"{trial.score:.1f} on English dev"
         self._count(pool, [self.resolver.trial(study, trial.hyper)])
         if study.halving:
-            self._drop_beginnings(study, stopped(study, self._finished(study)))
+            self._drop_beginnings(study)
         self.watch(Event("trial", label, trial.status, f"{_spoken(trial.hyper)}  {said}"))
 
     def _decide(self, study: Study) -> None:
@@ -272,14 +272,21 @@ class _Launch:
             for trial in trials:
                 if trial.key != decision["key"]:
                     self.store.evict(trial.key)
-        self._drop_beginnings(study, trials)
+        for trial in trials:
+            self.store.drop_beginning(self.resolver.trial(study, trial.hyper).beginning)
         hyper = decision["hyper"]
         self.watch(Event("study", study.label, "decided", f"lr {hyper['lr']:g}, {hyper['epochs']} epochs"))
 
-    def _drop_beginnings(self, study: Study, trials: Iterable[Trial]) -> None:
-        """Remove what no run will go on from any more."""
-        for trial in trials:
-            self.store.drop_beginning(self.resolver.trial(study, trial.hyper).beginning)
+    def _drop_beginnings(self, study: Study) -> None:
+        """Remove what trials that were stopped have left, and no other trial goes on from."""
+        ended = self._finished(study)
+        gone = {trial.number for trial in left_behind(study, ended)}
+        going = [hyper for _, hyper in Suggestions(study).pending(ended)]
+        going += [trial.hyper for number, trial in ended.items() if number not in gone]
+        wanted = {self.resolver.trial(study, hyper).beginning for hyper in going}
+        for number in gone:
+            if (beginning := self.resolver.trial(study, ended[number].hyper).beginning) not in wanted:
+                self.store.drop_beginning(beginning)
 
     def _reason(self, trial: Trial) -> str:
         manifest = self.store.manifest(trial.key)

@@ -67,7 +67,7 @@ class Suggestions:
         return decide(self.study, trials, before)
 
 
-def stopped(study: Study, finished: Mapping[int, Trial]) -> list[Trial]:
+def left_behind(study: Study, finished: Mapping[int, Trial]) -> list[Trial]:
     """The runs, under halving, of trials that are known to go no further."""
     pending, trials = Suggestions(study).pending(finished), study.space.trials
     if not pending:

@@ -58,9 +58,10 @@ def _beginnings(resolver: Resolver) -> list[str]:
     left = []
     for cell in resolver.plan.searches if there else ():
         study, decision = resolver.study(cell), resolver.decision(cell)
-        for run in (*decision["trials"], *decision.get("rungs", ())) if study and decision else ():
-            hyper = Hyper(run["lr"], run["epochs"], run.get("until"))
-            left.append(resolver.trial(study, hyper).beginning)
+        if study is not None and decision is not None:
+            for run in (*decision["trials"], *decision.get("rungs", ())):
+                hyper = Hyper(run["lr"], run["epochs"], run.get("until"))
+                left.append(resolver.trial(study, hyper).beginning)
     return sorted(there.intersection(left))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from xsweep.errors import EnvironmentProblem
 from xsweep.plan.stage import Stage
 from xsweep.store.store import Store
 from xsweep.train.checkpoint import Checkpoints, Saved, newest
@@ -35,8 +36,14 @@ class Beginnings:
         self._taken, self._own = taken, stage.end if leaves else 0
 
     def take(self, cut: Mapping[str, int]) -> Saved | None:
-        """The state to go on from, or None; sets the random generators too."""
-        return self._at(self._taken).load(cut) if self._taken else None
+        """The state to go on from, or None; sets the random generators too.
+
+        Raises ``EnvironmentProblem`` when it has gone since it was found: the parent's weights were not loaded for it.
+        """
+        saved = self._at(self._taken).load(cut) if self._taken else None
+        if self._taken and saved is None:
+            raise EnvironmentProblem(f"{self._folder}: was removed while a run started from it; run again")
+        return saved
 
     def leave(self, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any], cut: Mapping[str, int]) -> None:
         """Keep the state at ``step`` where it will be wanted; every worker calls it after the same step."""
