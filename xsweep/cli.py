@@ -273,6 +273,26 @@ def models(as_json: Json = False) -> None:
     _catalogue([described(model) for model in MODELS.values()], columns, as_json)
 
 
+@app.command()
+def export(
+    sweep: SweepFile,
+    stage: Annotated[str, typer.Argument(metavar="STAGE_KEY", help="A stage that kept its weights.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write.")],
+    store: StoreFolder = DEFAULT_STORE,
+    mirror: Mirrors = None,
+) -> None:
+    """Hand out one trained checkpoint as a plain `transformers` folder, its head beside it.
+
+    Example: xsweep export sweeps/pilot.yaml 0123456789abcdef0123456789abcdef models/mine
+    """
+    spec = _load(sweep)
+    from xsweep.store.store import Store
+    from xsweep.train.export import export as write
+
+    write(stage, spec.models, Store(store), _sources(mirror), folder)
+    typer.echo(f"{folder}: written")
+
+
 def _catalogue(entries: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(entries))

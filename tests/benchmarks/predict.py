@@ -72,7 +72,7 @@ def main() -> None:
     head = make_head("pair", word_table(encoder), 3, dropout=0.0, pooling="mean", std=0.1, seed=1)
     network = Network(encoder, head).eval()
     cost = price("cpu", count_params(given.model)["trunk"])
-    setting = Setting(World.single(), TOKENS, int(tokenizer.pad_token_id or 0), "fp32", cost)
+    setting = Setting(World.single(), TOKENS, int(tokenizer.pad_token_id or 0), cost)
     with tempfile.TemporaryDirectory() as folder:
         sources = Sources((given.data,), Path(folder))
         splits = {code: subset(load_split(task, "test", sources, code).examples, ROWS, 0) for code in LANGUAGES}

@@ -14,7 +14,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
-from xsweep.models.folder import model_print
+from xsweep.models.folder import family_of, model_print
 from xsweep.models.model import Model
 from xsweep.plan.stage import Hyper, Job, Stage
 from xsweep.spec.sweep import Layout, Training
@@ -51,7 +51,7 @@ def write_model(folder: Path, kind: str = "bert", layers: int = 2, seed: int = 0
     inner.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
-    names = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    names = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>", "mask_token": "<unk>"}
     fast: Any = PreTrainedTokenizerFast
     fast(tokenizer_object=inner, model_input_names=["input_ids", "attention_mask"], **names).save_pretrained(folder)
     shape: dict[str, Any] = {
@@ -118,11 +118,17 @@ def tag_rows(rows: int, seed: int) -> dict[str, list[Any]]:
     return table
 
 
+def text_rows(rows: int, seed: int) -> dict[str, list[Any]]:
+    rng = random.Random(seed)
+    return {"text": [" ".join(rng.choices(WORDS, k=rng.randint(5, 30))) for _ in range(rows)]}
+
+
 HEADS: Mapping[str, dict[str, Any]] = {
     "pair": {"labels": ("low", "high"), "metric": "accuracy"},
     "span": {"metric": "f1"},
     "choice": {"metric": "accuracy"},
     "tag": {"labels": ("O", "B-X", "I-X"), "metric": "f1"},
+    "text": {"family": "text", "metric": "accuracy", "test": None, "languages": ()},
 }
 DATA = {"pair": "others", "span": "spans", "choice": "choices", "tag": "tags"}
 """A data set of each format, as the fixture ``place`` has them."""
@@ -164,17 +170,18 @@ class Place:
         folder = self.mirror / f"made--{name}"
         if not folder.is_dir():
             write_model(folder, **changes)
-        return Model(name=name, id=f"made/{name}")
+        kind = family_of(folder)
+        return Model(name=name, id=f"made/{name}", pooling=kind.pooling if kind.kind == "decoder" else "first")
 
     def task(self, name: str, form: str = "pair", **changes: Any) -> Task:
         """A task over the data set ``made/NAME``."""
         names = HEADS[form]["labels"] if form == "pair" else ()
         train, dev = (Data(dataset=f"made/{name}", config="en", split=s, labels=names) for s in ("train", "dev"))
         test = Data(dataset=f"made/{name}", config="{language}", split="test", labels=names)
-        declared: dict[str, Any] = {"name": name, "family": "nli", "format": form, **HEADS[form]}
+        declared: dict[str, Any] = {"name": name, "family": "nli", "format": form}
         declared |= {"languages": ("en", "de")}
         declared |= {"max_length": 32, "stride": 4, "train": (train,), "selection": (dev,), "test": test}
-        return Task.model_validate({**declared, **changes})
+        return Task.model_validate({**declared, **HEADS[form], **changes})
 
     def stage(self, task: Task, model: Model, *, training: Training | None = None, **changes: Any) -> Stage:
         """A training stage of one task."""

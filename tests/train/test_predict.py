@@ -28,7 +28,7 @@ def test_batched_scores_are_those_of_single_rows(place: Place, form: str) -> Non
     width = FORMATS[form].outputs(task)
     head = make_head(form, word_table(encoder), width, dropout=0.5, pooling="mean", std=0.5, seed=1)
     network = Network(encoder, head)
-    outputs = infer(network, features, width, Setting(World(0, 1, torch.device("cpu")), 100, 1, "fp32", 32))
+    outputs = infer(network, features, width, Setting(World(0, 1, torch.device("cpu")), 100, 1, 32))
     network.eval()
     for row in range(len(features)):
         with torch.no_grad():

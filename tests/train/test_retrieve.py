@@ -182,7 +182,7 @@ def loaded(place: Place, tokens: int = 4096) -> tuple[Network, Any, Setting]:
     rows = Reader(place.sources, base.tokenizer, "print", prints).part((of,), "train", None)
     pad = base.tokenizer.pad_token_id
     assert isinstance(pad, int)
-    return Network(base.encoder, head), rows, Setting(World.single(), tokens, pad, "fp32", 32)
+    return Network(base.encoder, head), rows, Setting(World.single(), tokens, pad, 32)
 
 
 def gradients(network: Network) -> dict[str, torch.Tensor]:

@@ -87,7 +87,7 @@ def real_setting(shared: Path, ladder: Path, tmp_path: Path) -> tuple[Network, S
     pad = base.tokenizer.pad_token_id
     assert isinstance(pad, int)
     sources = Sources((shared / "data",), tmp_path / "cache")
-    return Network(base.encoder, head), sources, base.tokenizer, Setting(World.single(), 4096, pad, "fp32", 32)
+    return Network(base.encoder, head), sources, base.tokenizer, Setting(World.single(), 4096, pad, 32)
 
 
 def test_real_questions_are_ranked_over_all_languages(real_setting: tuple[Network, Sources, Any, Setting]) -> None:

@@ -140,6 +140,11 @@ def tensors_of(folder: Path) -> Iterator[tuple[Path, str, dict[str, Any]]]:
                 yield path, name, tensor
 
 
+def tokenizer_files(folder: Path) -> list[Path]:
+    """The files that make up the tokenizer, in order."""
+    return sorted({path for pattern in _TOKENIZER for path in folder.glob(pattern) if path.is_file()})
+
+
 def family_of(folder: Path) -> Family:
     """The family of the model in ``folder``, which ``check_model_folder`` has passed."""
     return FAMILIES[_read_json(folder / "config.json")["model_type"]]
@@ -177,8 +182,7 @@ def width(folder: Path) -> int:
 
 def _printed(folder: Path) -> list[Path]:
     weights = weight_files(folder)
-    others = {path for pattern in ("config.json", *_TOKENIZER) for path in folder.glob(pattern) if path.is_file()}
-    return sorted([*weights, *others], key=lambda path: path.name)
+    return sorted([*weights, folder / "config.json", *tokenizer_files(folder)], key=lambda path: path.name)
 
 
 def _state(path: Path) -> list[str | int]:

@@ -78,6 +78,5 @@ def _loss(vectors: Tensor, scale: Tensor | None) -> tuple[Tensor, Tensor]:
 
 def _encoded(network: Network, texts: Features, micro: Micro, setting: Setting) -> Tensor:
     batch = setting.collate(texts, micro.rows)
-    with setting.cast():
-        vectors: Tensor = network(batch.ids, batch.mask, batch.types)
+    vectors: Tensor = network(batch.ids, batch.mask, batch.types)
     return vectors

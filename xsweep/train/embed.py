@@ -74,10 +74,9 @@ def embed(
 
 def _vectors(network: Network, batch: Batch, slots: Sequence[Slot] | None, setting: Setting) -> Tensor:
     """(slots, rows, width) of one micro-batch."""
-    with setting.cast():
-        if slots is None:
-            return network(batch.ids, batch.mask, batch.types).unsqueeze(0)  # type: ignore[no-any-return]
-        states = hidden_states(network.encoder, batch)
+    if slots is None:
+        return network(batch.ids, batch.mask, batch.types).unsqueeze(0)  # type: ignore[no-any-return]
+    states = hidden_states(network.encoder, batch)
     pooled = [pool(states[slot.layer].float(), batch.mask, slot.pooling) for slot in slots]
     return functional.normalize(torch.stack(pooled), dim=-1)
 

@@ -107,8 +107,9 @@ class Loop:
                 step = self._epoch(step)
 
     def _resume(self) -> int:
-        own = self._checkpoints.load(self._optimizer.cut)
-        saved = own or self._beginnings.take(self._optimizer.cut)
+        with self._world.together():
+            own = self._checkpoints.load(self._optimizer.cut)
+            saved = own or self._beginnings.take(self._optimizer.cut)
         if saved is None:
             return 0
         if saved.workers != self._world.size:

@@ -54,8 +54,7 @@ class Part:
         Returns its share of the loss.
         """
         batch = self._setting.collate(self._shown, micro.rows)
-        with self._setting.cast():
-            logits = self._network(batch.ids, batch.mask, batch.types, batch.labels)
+        logits = self._network(batch.ids, batch.mask, batch.types, batch.labels)
         each = losses(logits, batch.targets, batch.allowed, batch.labels, batch.choices)
         if self._scale is not None:
             each = each * self._scale[torch.from_numpy(micro.rows)]

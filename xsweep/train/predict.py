@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,13 +25,8 @@ class Setting:
     """Largest micro-batch of one worker, padding included."""
     pad: int
     """The padding token's id."""
-    precision: str
     price: int
     """What one more micro-batch costs, in tokens (``batches.price``)."""
-
-    def cast(self) -> AbstractContextManager[object]:
-        """The context of a forward pass: bf16 for what is safe in it, or nothing."""
-        return torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def collate(self, features: Features, rows: Rows) -> Batch:
         """A padded micro-batch on the worker's device."""
@@ -69,8 +63,7 @@ def infer(network: Network, features: Features, width: int, setting: Setting) ->
     with torch.no_grad():
         for micro in _share(features.widths, setting):
             batch = setting.collate(features, micro.rows)
-            with setting.cast():
-                logits = network(batch.ids, batch.mask, batch.types, batch.labels)
+            logits = network(batch.ids, batch.mask, batch.types, batch.labels)
             if micro.idle:
                 continue
             rows = torch.from_numpy(micro.rows).to(device)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from xsweep.errors import EnvironmentProblem, UsageError
-from xsweep.models.folder import count_params, model_folder, model_print
+from xsweep.models.folder import count_params, family_of, model_folder, model_print
 from xsweep.models.heads import Joint, Network, make_head
 from xsweep.models.load import head_settings, hidden_width, positions, set_recompute, word_table
 from xsweep.plan.mixing import head_groups, head_names, head_shape
@@ -151,7 +151,7 @@ class _Runner:
         if model_print(stage.model, sources) != stage.model_print:
             raise EnvironmentProblem(f"{folder}: the model has changed since it was planned; run again")
         base = live(folder, stage.model_print, stage.training, self._world)
-        _check_lengths(stage, folder, base)
+        _check_fit(stage, folder, base)
         set_recompute(base.encoder, self._job.layout.recompute)
         pad, params = base.tokenizer.pad_token_id, count_params(folder)
         assert isinstance(pad, int)
@@ -160,7 +160,7 @@ class _Runner:
             stage,
             self._network(stage, base, taken > 0),
             Reader(sources, base.tokenizer, base.tokenizer_print, stage.prints),
-            Setting(self._world, self._job.layout.tokens, pad, stage.training.precision, cost),
+            Setting(self._world, self._job.layout.tokens, pad, cost),
             params,
             time.perf_counter() - start,
             taken,
@@ -302,11 +302,14 @@ class _Runner:
         return Outcome("ok", "", metrics, tested.results, timings=timings)
 
 
-def _check_lengths(stage: Stage, folder: Path, base: Live) -> None:
-    """Raise ``EnvironmentProblem`` for a task whose inputs the model has no positions for."""
-    longest = positions(base.encoder)
+def _check_fit(stage: Stage, folder: Path, base: Live) -> None:
+    """Raise ``EnvironmentProblem`` for a task that the model cannot do, or whose inputs it has no positions for."""
+    kind, longest = family_of(folder), positions(base.encoder)
     mlm = (stage.mixture.mlm.task,) if stage.mixture and stage.mixture.mlm else ()
     for task in (*stage.tasks, *mlm):
+        if task.format == "text" and kind.kind == "decoder":
+            what = f"{task.name} asks for hidden tokens, and a {kind.model_type} reads only what comes before them"
+            raise EnvironmentProblem(f"{folder}: {what}; masked text needs an encoder")
         if longest is not None and task.max_length > longest:
             what = f"{task.name} has a max_length of {task.max_length}, but the model reads at most {longest} tokens"
             raise EnvironmentProblem(f"{folder}: {what}; declare the task with a shorter one")
