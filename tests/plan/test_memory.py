@@ -46,7 +46,7 @@ def encoder(kind: str, shape: Shape, precision: str) -> nn.Module:
         fields |= {"num_key_value_heads": keys // head, "head_dim": head}
     config = transformers.AutoConfig.for_model(kind, **{**fields, **OWN.get(kind, {})})
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
-    made: nn.Module = transformers.AutoModel.from_config(config, attn_implementation="sdpa", dtype=dtype)
+    made: nn.Module = transformers.AutoModel.from_config(config, attn_implementation="sdpa", dtype=dtype)  # type: ignore[no-untyped-call]
     return made.train()
 
 

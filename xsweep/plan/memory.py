@@ -55,7 +55,7 @@ def predicted(model: Model, training: Training, *, workers: int, tokens: int, re
     size, of_ids = _BYTES[training.precision], float(model.embedding_params)
     layer = (model.params - of_ids) / model.shape.layers
     if training.lora:
-        trained = training.lora.rank * _adapted(model.model_type, model.shape)
+        trained = float(training.lora.rank * _adapted(model.model_type, model.shape))
         frozen = float(size * model.params / workers)
     else:
         held = of_ids if training.freeze == "embeddings" else 0.0
