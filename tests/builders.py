@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xsweep.models.model import Model
+from xsweep.models.model import Model, Shape
 from xsweep.plan.prints import Prints, readings
 from xsweep.spec.sweep import Arm, IntRange, LogUniform, Search, Space, Sweep, Target
 from xsweep.store.keys import content_key
@@ -59,5 +59,8 @@ def sweep(**fields: Any) -> Sweep:
 def prints(of: Sweep, **changed: str) -> Prints:
     """A made-up fingerprint for all that the sweep reads; ``changed`` overrides by reading name."""
     splits = {reading.name: changed.get(reading.name, content_key(reading.name)) for reading in readings(of)}
-    widths = {model.name: 32 * 2**number for number, model in enumerate(of.models)}
-    return Prints(splits, {model.name: content_key(model.id) for model in of.models}, widths=widths)
+    shapes = {
+        model.name: ("xlm-roberta", Shape(layers=2, width=32 * 2**number, ffn=64, vocabulary=100))
+        for number, model in enumerate(of.models)
+    }
+    return Prints(splits, {model.name: content_key(model.id) for model in of.models}, shapes=shapes)

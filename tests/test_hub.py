@@ -36,7 +36,7 @@ for study in (at.study(cell) for level in at.plan.levels for cell in level):
     at.store.decide(study.address, {"hyper": {"lr": 3e-4, "epochs": 1}, "trials": []})
 cell = Cell("e5-L2", "nli", "xnli_dev", 1, "report")
 stages = [at.intermediate(cell.model, cell.arm, cell.seed), at.target(cell), at.evaluate(cell)]
-outcomes = run_job(Job(tuple(stages)), Context(store, sources, sweep.layout), World.single())
+outcomes = run_job(Job(tuple(stages)), Context(store, sources), World.single())
 results = {
     f"{stage.kind}/{name}": entry["sha256"]
     for stage in stages for name, entry in at.store.manifest(stage.key).files.items()

@@ -133,6 +133,9 @@ def run(
         str | None,
         typer.Option("--address", envvar="RAY_ADDRESS", help="A Ray cluster; a private local one by default."),
     ] = None,
+    wait: Annotated[
+        float, typer.Option("--wait", min=0, help="Seconds to wait for a cluster's GPUs and cores to be enough.")
+    ] = 300.0,
 ) -> None:
     """Run a sweep, or go on with it, then write its report.
 
@@ -140,7 +143,7 @@ def run(
     """
     campaign = _campaign(sweep, store, mirror, tracking)
     with console.watching() as watch:
-        outcome, written = campaign.launch(address, watch)
+        outcome, written = campaign.launch(address, watch, wait)
     for label, reason in outcome.failed.items():
         typer.echo(f"failed   {label}: {reason}", err=True)
     typer.echo(f"done:    {outcome.done} of {outcome.cells} cells scored; {outcome.ran} stages ran now.")

@@ -42,14 +42,18 @@ class Campaign:
         self.store = Store(store.resolve())
         self.command = f"xsweep run {file}"
 
-    def launch(self, address: str | None, watch: Callable[[Event], None]) -> tuple[Outcome, Report]:
+    def launch(
+        self, address: str | None, watch: Callable[[Event], None], wait_seconds: float = 300.0
+    ) -> tuple[Outcome, Report]:
         """Run the sweep, or go on with it, and write its report; returns how it ended and the report."""
         begin = time.monotonic()
         prints = self.survey(lambda text: watch(Event("note", text)))
         checking = time.monotonic() - begin
         started = self._launch(prints)
         with _Shipper(lambda: self.sync(prints, started)):
-            outcome = run(self.plan, self.store, prints, self.sources, address=address, watch=watch)
+            outcome = run(
+                self.plan, self.store, prints, self.sources, address=address, wait_seconds=wait_seconds, watch=watch
+            )
         begin = time.monotonic()
         report = self.report(prints, started, watch)
         outcome.seconds = {"checking": checking, **outcome.seconds, "report": time.monotonic() - begin}

@@ -60,8 +60,7 @@ def main() -> None:
         start = time.monotonic()
         with Cluster(cpus=options.groups) as cluster:
             print(f"Ray: {time.monotonic() - start:.1f} s")
-            layout = Layout(groups=options.groups)
-            with GroupPool(cluster, layout, folder, stubs.RUNNER) as pool:
+            with GroupPool(cluster, [Layout().gang], folder, stubs.RUNNER, groups=options.groups) as pool:
                 with timed("first stage of the first group"):
                     pool.submit(stubs.job("first")).result()
                 for future in [pool.submit(stubs.job("wait:1", n)) for n in range(20 * (options.groups > 1))]:

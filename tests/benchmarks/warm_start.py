@@ -11,11 +11,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.train.small import Place, pair_rows
+from tests.train.small import Place, pair_rows, run_job
 from xsweep.models.folder import count_params
 from xsweep.plan.stage import Hyper, Job
 from xsweep.train.loop import Progress
-from xsweep.train.stage import run_job
 from xsweep.train.world import World
 
 STAGES = 11

@@ -20,7 +20,7 @@ RUNNER = "tests.engine.stubs:run"
 
 
 def job(do: str = "nothing", seed: int = 0, hyper: Hyper | None = None) -> Job:
-    """``do`` is "VERB" or "VERB:SECONDS"."""
+    """``do`` is "VERB" or "VERB:SECONDS"; of "oom", the tokens that fit."""
     model = Model(name="m", path="nowhere")
     stage = Stage("target", model, "print", (), {"do": do}, Training(), seed, hyper)
     return Job((stage,))
@@ -44,9 +44,14 @@ def run(job: Job, context: Path, world: Any, on_step: None) -> list[dict[str, An
         raise ValueError("bad rank")
     elif verb == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    elif verb == "oom":
+        if job.layout.tokens > float(seconds):
+            raise torch.OutOfMemoryError("on purpose")
+        return [{"key": job.key, "status": "ok", "score": float(job.layout.tokens)}]
     elif verb in ("sum", "raise-last"):
         value = torch.tensor([float(world.rank + stage.seed)])
-        dist.all_reduce(value)
+        if world.size > 1:
+            dist.all_reduce(value)
         return [{"key": job.key, "status": "ok", "score": value.item()}]
     elif verb == "meet":
         (context / f"met-{stage.seed}").touch()

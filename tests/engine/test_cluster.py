@@ -30,7 +30,7 @@ how, folder = sys.argv[1], Path(sys.argv[2])
 signal.signal(signal.SIGTERM, mine := lambda *_: None)
 before, said, seen, start = dict(os.environ), "", {}, 0.0
 try:
-    with Cluster(cpus=1) as cluster, GroupPool(cluster, Layout(groups=1), folder, stubs.RUNNER) as pool:
+    with Cluster(cpus=1) as cluster, GroupPool(cluster, [Layout().gang], folder, stubs.RUNNER, groups=1) as pool:
         assert signal.getsignal(signal.SIGTERM) is mine
         pool.submit(stubs.job()).result(timeout=200)
         private = cluster.scratch.parent

@@ -23,7 +23,7 @@ from xsweep.plan.records import collect
 from xsweep.plan.resolve import Resolver
 from xsweep.plan.stage import Hyper, Job, Stage
 from xsweep.plan.study import Study, Trial
-from xsweep.spec.sweep import Budget, Halving, Layout, Search, Sweep, Training, Transfer
+from xsweep.spec.sweep import Budget, Halving, Layouts, Search, Sweep, Training, Transfer
 from xsweep.store.manifests import Manifest
 from xsweep.store.store import Store
 
@@ -153,7 +153,7 @@ def test_a_budget_stops_launching_and_a_larger_one_goes_on(tmp_path: Path) -> No
 def test_a_budget_in_money_binds_in_the_reporting_runs_too(tmp_path: Path) -> None:
     total = len(Play(tmp_path / "whole", sweep(search=searched())).pool.ran)
     last = 2 * 16  # a target and a scoring of each cell with an intermediate
-    limits = {"budget": Budget(cost=2.0 * (total - last - 1)), "layout": Layout(gpu_hour_cost=2.0)}
+    limits = {"budget": Budget(cost=2.0 * (total - last - 1)), "layout": Layouts(gpu_hour_cost=2.0)}
     poor = Play(tmp_path / "poor", sweep(search=searched(), **limits))
     assert poor.done == 8
     assert "in money" in poor.launch.halted

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,18 +32,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pool(cluster: Cluster, folder: Path) -> Iterator[GroupPool]:
-    with GroupPool(cluster, Layout(groups=2), folder, stubs.RUNNER) as started:
+    with GroupPool(cluster, [Layout().gang], folder, stubs.RUNNER, groups=2) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def pair(cluster: Cluster, folder: Path) -> Iterator[GroupPool]:
-    with GroupPool(cluster, Layout(groups=1, workers=2), folder, stubs.RUNNER) as started:
+    with GroupPool(cluster, [Layout(workers=2).gang], folder, stubs.RUNNER, groups=1) as started:
         yield started
 
 
 def get(future: Future[dict[str, Any]]) -> dict[str, Any]:
     return future.result(timeout=LIMIT)
+
+
+def gang(do: str, seed: int) -> Job:
+    """A stub of two workers."""
+    return replace(stubs.job(do, seed), layout=Layout(workers=2))
 
 
 def attempts(folder: Path, job: Job) -> int:
@@ -125,37 +131,49 @@ def test_gap_between_short_jobs(pool: GroupPool, folder: Path) -> None:
 
 
 def test_two_workers_share_a_job(pair: GroupPool, folder: Path) -> None:
-    result = get(pair.submit(stubs.job("sum", 5)))
+    result = get(pair.submit(gang("sum", 5)))
     assert result["outcomes"][0]["score"] == 11.0  # (0 + 5) + (1 + 5)
-    failed = stubs.job("raise-last", 1)
-    after = pair.submit(stubs.job("sum", 6))
+    failed = gang("raise-last", 1)
+    after = pair.submit(gang("sum", 6))
     result = get(pair.submit(failed))
     assert (result["status"], result["error"]) == ("failed", "ValueError")
     assert "bad rank" in result["reason"]
     assert get(after)["outcomes"][0]["score"] == 13.0
-    assert get(pair.submit(stubs.job("sum", 7)))["outcomes"][0]["score"] == 15.0  # after the group's new start
+    assert get(pair.submit(gang("sum", 7)))["outcomes"][0]["score"] == 15.0  # after the group's new start
     assert attempts(folder, failed) == 1
+    with pytest.raises(ValueError, match="no groups of"):
+        pair.submit(stubs.job())
 
 
 def test_closed_pool_aborts_what_waits(cluster: Cluster, folder: Path) -> None:
-    with GroupPool(cluster, Layout(groups=1), folder, stubs.RUNNER) as pool:
+    with GroupPool(cluster, [Layout().gang], folder, stubs.RUNNER, groups=1) as pool:
         futures = [pool.submit(stubs.job("wait:60", seed)) for seed in (50, 51)]
         pool.abort()
         assert [get(future)["status"] for future in futures] == ["aborted"] * 2
         assert get(pool.submit(stubs.job("nothing", 52)))["status"] == "aborted"
 
 
-def test_group_that_does_not_fit_is_refused(cluster: Cluster, folder: Path) -> None:
-    with (
-        pytest.raises(EnvironmentProblem, match="one needs 64 CPUs, the cluster has 6 CPUs"),
-        GroupPool(cluster, Layout(workers=8, cpus=8), folder, stubs.RUNNER),
-    ):
-        pass
+def test_two_gangs_that_do_not_fit_side_by_side_take_turns(cluster: Cluster, folder: Path) -> None:
+    """The large one goes first and leaves; jobs of either are run by groups of their own size."""
+    with GroupPool(cluster, [Layout(workers=2).gang, Layout().gang], folder, stubs.RUNNER, groups=1) as pool:
+        jobs = [gang("sum", 80 + n) for n in range(2)] + [stubs.job("sum", 90 + n) for n in range(2)]
+        results = [get(future) for future in [pool.submit(job) for job in jobs]]
+    assert [result["outcomes"][0]["score"] for result in results] == [161.0, 163.0, 90.0, 91.0]
+    assert len({result["group"] for result in results}) >= 2
+
+
+def test_job_that_runs_out_of_memory_is_run_again_in_smaller_micro_batches(pool: GroupPool, folder: Path) -> None:
+    once, always = stubs.job("oom:3000", 1), stubs.job("oom:1", 2)
+    futures = [pool.submit(job) for job in (once, always)]
+    assert (get(futures[0])["status"], attempts(folder, once)) == ("ok", 2)
+    assert get(futures[0])["outcomes"][0]["score"] == 2048.0
+    assert (get(futures[1])["error"], attempts(folder, always)) == ("OutOfMemoryError", 3)
+    assert "halved 2 times, to 1024 tokens" in get(futures[1])["reason"]
 
 
 @pytest.mark.slow
 def test_runner_that_can_not_be_imported_ends_all(cluster: Cluster, folder: Path) -> None:
-    with GroupPool(cluster, Layout(groups=1), folder, "tests.engine.stubs:absent") as pool:
+    with GroupPool(cluster, [Layout().gang], folder, "tests.engine.stubs:absent", groups=1) as pool:
         future = pool.submit(stubs.job("nothing", 60))
         with pytest.raises(EnvironmentProblem, match="AttributeError"):
             get(future)

@@ -28,7 +28,7 @@ DELAYS = ("0", "0.3", "0.05")
 
 @pytest.fixture(scope="module")
 def pool(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GroupPool]:
-    with GroupPool(cluster, Layout(groups=2), tmp_path_factory.mktemp("attempts"), stubs.RUNNER) as started:
+    with GroupPool(cluster, [Layout().gang], tmp_path_factory.mktemp("attempts"), stubs.RUNNER, groups=2) as started:
         yield started
 
 
@@ -145,7 +145,7 @@ def test_what_a_callback_raises_comes_back(cluster: Cluster, tmp_path: Path) -> 
         raise Odd
 
     with (
-        GroupPool(cluster, Layout(groups=1), tmp_path, stubs.RUNNER) as pool,
+        GroupPool(cluster, [Layout().gang], tmp_path, stubs.RUNNER, groups=1) as pool,
         pytest.raises(Odd),
     ):
         run_level(STUDIES, pool, lambda _: {}, job_for, on_trial, tmp_path, threading.Event())

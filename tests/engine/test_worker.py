@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,13 +13,23 @@ from hypothesis import strategies as st
 
 from tests.engine import stubs
 from xsweep.engine import worker
-from xsweep.engine.worker import LOST, WORKER_DIED, Mailbox, describe, ended
+from xsweep.engine.worker import LOST, OUT_OF_MEMORY, WORKER_DIED, Mailbox, State, describe, ended
+from xsweep.spec.sweep import Layout
 
 OK = ended("ok")
+SINGLE, PAIR = Layout().gang, Layout(workers=2).gang
 
 
 def play(story: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(story, 20))
+
+
+async def opened(groups: int) -> Mailbox:
+    """A mailbox with groups of one worker each."""
+    box = Mailbox()
+    for number in range(groups):
+        await box.open(number, SINGLE)
+    return box
 
 
 @pytest.fixture
@@ -29,7 +40,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_jobs_are_handed_out_in_order_and_once() -> None:
     async def story() -> None:
-        box, jobs = Mailbox(2), [stubs.job("nothing", n) for n in range(3)]
+        box, jobs = await opened(2), [stubs.job("nothing", n) for n in range(3)]
         for job in [*jobs, jobs[0]]:
             await box.submit(job.key, job)
         await box.hello(0, "a")
@@ -38,14 +49,15 @@ def test_jobs_are_handed_out_in_order_and_once() -> None:
         assert await box.take(1, "b") == (jobs[1].key, jobs[1])
         assert await box.take(0, "a", (jobs[0].key, OK)) == (jobs[2].key, jobs[2])
         assert await box.wait(jobs[0].key) == {**OK, "group": 0}
-        assert await box.news(0) == ([(jobs[0].key, {**OK, "group": 0})], 2, [jobs[2].key, jobs[1].key])
+        state = State(ready=2, running=((0, jobs[2].key), (1, jobs[1].key)))
+        assert await box.news(0) == ([(jobs[0].key, {**OK, "group": 0})], state)
 
     play(story())
 
 
 def test_drained_what_runs_ends_and_nothing_more_starts(impatient: None) -> None:
     async def story() -> None:
-        box, (runs, waits, late) = Mailbox(1), [stubs.job("nothing", n) for n in range(3)]
+        box, (runs, waits, late) = await opened(1), [stubs.job("nothing", n) for n in range(3)]
         for job in (runs, waits):
             await box.submit(job.key, job)
         await box.hello(0, "a")
@@ -61,11 +73,11 @@ def test_drained_what_runs_ends_and_nothing_more_starts(impatient: None) -> None
 
 def test_waiting_may_come_before_submitting(impatient: None) -> None:
     async def story() -> None:
-        box, job = Mailbox(1), stubs.job()
+        box, job = await opened(1), stubs.job()
         client = asyncio.create_task(box.wait(job.key))
         await box.hello(0, "a")
         assert await box.take(0, "a") is True
-        assert await box.news(0) == ([], 1, [])
+        assert await box.news(0) == ([], State(ready=1))
         await box.submit(job.key, job)
         await box.take(0, "a")
         ticket = asyncio.create_task(box.take(0, "a", (job.key, OK)))
@@ -77,7 +89,7 @@ def test_waiting_may_come_before_submitting(impatient: None) -> None:
 
 def test_job_of_a_dead_worker_is_given_again_and_given_up_at_the_third_death() -> None:
     async def story() -> None:
-        box, job, other = Mailbox(1), stubs.job("die"), stubs.job()
+        box, job, other = await opened(1), stubs.job("die"), stubs.job()
         await box.submit(job.key, job)
         await box.submit(other.key, other)
         for life in "abc":
@@ -92,7 +104,7 @@ def test_job_of_a_dead_worker_is_given_again_and_given_up_at_the_third_death() -
 
 def test_a_dead_worker_takes_and_settles_nothing() -> None:
     async def story() -> None:
-        box, job = Mailbox(1), stubs.job()
+        box, job = await opened(1), stubs.job()
         await box.hello(0, "old")
         late = asyncio.create_task(box.take(0, "old"))
         await asyncio.sleep(0)
@@ -109,7 +121,7 @@ def test_a_dead_worker_takes_and_settles_nothing() -> None:
 
 def test_a_rank_that_fails_ends_the_job_but_not_the_group() -> None:
     async def story() -> None:
-        box, job, other = Mailbox(1), stubs.job("raise"), stubs.job()
+        box, job, other = await opened(1), stubs.job("raise"), stubs.job()
         await box.submit(job.key, job)
         await box.submit(other.key, other)
         await box.hello(0, "a")
@@ -125,14 +137,14 @@ def test_a_rank_that_fails_ends_the_job_but_not_the_group() -> None:
 
 def test_lost_groups_hand_their_job_on_and_the_last_one_ends_all() -> None:
     async def story() -> None:
-        box, job, late = Mailbox(2), stubs.job(), stubs.job("nothing", 1)
+        box, job, late = await opened(2), stubs.job(), stubs.job("nothing", 1)
         await box.submit(job.key, job)
         await box.hello(0, "a")
         await box.hello(1, "b")
         await box.take(0, "a")
-        await box.lost(0, "node gone")
+        await box.left(0, "node gone")
         assert await box.take(1, "b") == (job.key, job)
-        await box.lost(1, "no node left")
+        await box.left(1, "no node left")
         await box.submit(late.key, late)
         assert [(await box.wait(key))["status"] for key in (job.key, late.key)] == [LOST] * 2
         assert (await box.wait(late.key))["reason"] == "no node left"
@@ -141,11 +153,76 @@ def test_lost_groups_hand_their_job_on_and_the_last_one_ends_all() -> None:
     play(story())
 
 
+def test_each_group_takes_jobs_of_its_gang_alone() -> None:
+    async def story() -> None:
+        box, small, large = await opened(1), stubs.job(), replace(stubs.job("nothing", 1), layout=Layout(workers=2))
+        await box.open(1, PAIR)
+        for job in (large, small):
+            await box.submit(job.key, job)
+        assert (await box.news(0))[1] == State(0, (), ((PAIR, 1), (SINGLE, 1)))
+        await box.hello(0, "a")
+        await box.hello(1, "b")
+        assert await box.take(0, "a") == (small.key, small)
+        assert await box.take(1, "b") == (large.key, large)
+
+    play(story())
+
+
+def test_a_retired_group_ends_after_its_job() -> None:
+    async def story() -> None:
+        box, job, other = await opened(2), stubs.job(), stubs.job("nothing", 1)
+        await box.hello(0, "a")
+        await box.submit(job.key, job)
+        await box.take(0, "a")
+        await box.retire(0)
+        await box.submit(other.key, other)
+        assert await box.take(0, "a", (job.key, OK)) is False
+        await box.left(0, "it ended")
+        await box.hello(1, "b")
+        assert await box.take(1, "b") == (other.key, other)
+
+    play(story())
+
+
+def test_a_retired_group_that_is_lost_hands_its_job_on() -> None:
+    async def story() -> None:
+        box, job = await opened(2), stubs.job()
+        await box.submit(job.key, job)
+        await box.hello(0, "a")
+        await box.take(0, "a")
+        await box.retire(0)
+        await box.left(0, "node gone")
+        await box.hello(1, "b")
+        assert await box.take(1, "b") == (job.key, job)
+
+    play(story())
+
+
+def test_when_memory_runs_out_the_micro_batches_are_halved_twice_and_no_more() -> None:
+    async def story() -> None:
+        box, job = await opened(1), replace(stubs.job(), layout=Layout(tokens=4096))
+        await box.submit(job.key, job)
+        seen: list[Layout] = []
+        for life in "abc":
+            await box.hello(0, life)
+            got = await box.take(0, life)
+            assert isinstance(got, tuple)
+            seen.append(got[1].layout)
+            await box.fail(0, job.key, ended("failed", "full", error=OUT_OF_MEMORY))
+            await box.fail(0, job.key, ended("failed", "another worker failed"))  # a rank that waited for the first
+        assert [(layout.tokens, layout.ooms) for layout in seen] == [(4096, 0), (2048, 1), (1024, 2)]
+        result = await box.wait(job.key)
+        assert (result["status"], result["error"]) == ("failed", OUT_OF_MEMORY)
+        assert result["reason"] == "full (the micro-batches were halved 2 times, to 1024 tokens)"
+
+    play(story())
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["done", "die", "lost"])), max_size=60))
 def test_whatever_happens_to_groups_each_job_ends_once(events: list[tuple[int, str]]) -> None:
     async def story() -> None:
-        box, jobs = Mailbox(3), [stubs.job("nothing", n) for n in range(5)]
+        box, jobs = await opened(3), [stubs.job("nothing", n) for n in range(5)]
         for job in jobs:
             await box.submit(job.key, job)
         lives = [0, 0, 0]
@@ -159,7 +236,7 @@ def test_whatever_happens_to_groups_each_job_ends_once(events: list[tuple[int, s
             if what == "lost":
                 lost.add(group)
                 held.pop(group, None)
-                await box.lost(group, "gone")
+                await box.left(group, "gone")
                 continue
             if what == "die":
                 lives[group] += 1
@@ -172,7 +249,7 @@ def test_whatever_happens_to_groups_each_job_ends_once(events: list[tuple[int, s
                 task.cancel()
             elif isinstance(got := task.result(), tuple):
                 held[group] = got[0]
-        results, _, _ = await box.news(0)
+        results, _ = await box.news(0)
         assert sorted(key for key, _ in results) == sorted(job.key for job in jobs)
         assert {result["status"] for _, result in results} <= {"ok", "failed"}
 

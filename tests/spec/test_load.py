@@ -12,7 +12,7 @@ from xsweep.models.catalog import MODELS
 from xsweep.spec.check_task import check_task
 from xsweep.spec.load import load_sweep
 from xsweep.spec.node import Findings, Node
-from xsweep.spec.sweep import Arm, IntRange, Layout, LogUniform, MaskedText, Mixture, Sampling, Space, Sweep, Training
+from xsweep.spec.sweep import Arm, IntRange, Layouts, LogUniform, MaskedText, Mixture, Sampling, Space, Sweep, Training
 from xsweep.tasks.catalog import CATALOG
 from xsweep.tasks.task import Data, Task
 
@@ -48,7 +48,7 @@ def test_a_short_file_is_filled_in(tmp_path: Path) -> None:
         trials=2, lr=LogUniform(low=1e-5, high=5e-5), epochs=IntRange(low=1, high=3)
     )
     assert sweep.search.target == Space(trials=3, lr=LogUniform(low=2e-5, high=2e-5), epochs=IntRange(low=2, high=4))
-    assert (sweep.train, sweep.layout, sweep.keep) == (Training(), Layout(), "parents")
+    assert (sweep.train, sweep.layout, sweep.keep) == (Training(), Layouts(), "parents")
 
 
 def test_the_dump_is_json_and_comes_back(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from uuid import uuid4
 import torch.distributed as dist
 from torch.multiprocessing.spawn import start_processes
 
+from tests.train.small import run_job
 from xsweep.plan.stage import Job
 from xsweep.train.loop import Progress
-from xsweep.train.stage import Context, run_job
+from xsweep.train.stage import Context
 from xsweep.train.world import World
 
 Answer = tuple[list[dict[str, Any]], list[dict[str, Any]]]

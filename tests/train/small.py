@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,14 @@ from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
 from xsweep.models.folder import family_of, model_print
 from xsweep.models.model import Model
-from xsweep.plan.stage import Hyper, Stage
+from xsweep.plan.stage import Hyper, Job, Stage
 from xsweep.spec.sweep import Layout, Training
 from xsweep.tasks.examples import fingerprint
 from xsweep.tasks.source import Sources
 from xsweep.tasks.task import Data, Task
-from xsweep.train.stage import Context
+from xsweep.train import stage
+from xsweep.train.stage import Context, OnStep
+from xsweep.train.world import World
 
 WORDS = [f"w{i}" for i in range(120)]
 SPECIALS = ["<s>", "<pad>", "</s>", "<unk>"]
@@ -135,6 +137,19 @@ DATA = {"pair": "others", "span": "spans", "choice": "choices", "tag": "tags"}
 """A data set of each format, as the fixture ``place`` has them."""
 
 
+@dataclass(frozen=True)
+class Laid(Context):
+    """Where jobs read and write, and the layout of those that ``run_job`` runs there."""
+
+    layout: Layout
+
+
+def run_job(job: Job, context: Context, world: World, on_step: OnStep | None = None) -> list[dict[str, Any]]:
+    """Run ``job`` as the engine does, laid as the context says where it says so."""
+    laid = replace(job, layout=context.layout) if isinstance(context, Laid) else job
+    return stage.run_job(laid, context, world, on_step)
+
+
 class Place:
     """A mirror with data and models, a store, and stages over them."""
 
@@ -195,7 +210,7 @@ class Place:
         fields: dict[str, Any] = {"kind": "evaluate", "hyper": None, "parent": parent.key, "languages": ("en", "de")}
         return replace(parent, **{**fields, "prints": prints, **changes})
 
-    def context(self, store: str = "store", **layout: Any) -> Context:
+    def context(self, store: str = "store", **layout: Any) -> Laid:
         """Where to run; layouts of one thread that never checkpoint by the clock."""
         fields = {"cpus": 1, "tokens": 4096, "checkpoint_seconds": 1e9, **layout}
-        return Context(self.root / store, self.sources, Layout(**fields))
+        return Laid(self.root / store, self.sources, Layout(**fields))

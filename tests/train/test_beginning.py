@@ -108,4 +108,4 @@ def test_a_beginning_that_goes_at_the_wrong_moment_is_said(place: Place) -> None
     store = Store(place.context("gone").store)
     gone = Beginnings(store, last, World.single(), taken=first.end, leaves=False)
     with pytest.raises(EnvironmentProblem, match="was removed while a run started from it; run again"):
-        gone.take()
+        gone.take({})

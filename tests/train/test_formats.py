@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.train.small import Place, choice_rows
+from tests.train.small import Place, choice_rows, run_job
 from xsweep.plan.stage import Hyper, Job, Stage
 from xsweep.spec.sweep import Training
 from xsweep.store.manifests import Manifest
@@ -21,7 +21,7 @@ from xsweep.tasks.examples import fingerprint
 from xsweep.tasks.source import Sources
 from xsweep.tasks.tag import FORMAT
 from xsweep.tasks.task import Data, Task
-from xsweep.train.stage import Context, run_job
+from xsweep.train.stage import Context
 from xsweep.train.world import World
 
 

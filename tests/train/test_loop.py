@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoModel
 
 from tests.train.gang import run_gang
-from tests.train.small import DATA, Place
+from tests.train.small import DATA, Place, run_job
 from xsweep.models.heads import make_head
 from xsweep.plan.stage import Hyper, Job, Stage
 from xsweep.spec.sweep import Training
@@ -21,7 +21,7 @@ from xsweep.tasks.examples import load_split
 from xsweep.tasks.formats import FORMATS
 from xsweep.train import live
 from xsweep.train.seeds import derive
-from xsweep.train.stage import Context, run_job
+from xsweep.train.stage import Context
 from xsweep.train.world import World
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from tests.train.gang import run_gang, run_here
-from tests.train.small import DATA, WORDS, Place, write_model
+from tests.train.small import DATA, WORDS, Place, run_job, write_model
 from tests.train.test_loop import distance
 from xsweep.errors import DataError, UsageError
 from xsweep.plan.stage import Hyper, Job, Stage
@@ -23,7 +23,7 @@ from xsweep.store.store import Store
 from xsweep.tasks.examples import fingerprint
 from xsweep.tasks.task import Data, Task
 from xsweep.train.loop import Progress
-from xsweep.train.stage import Context, run_job
+from xsweep.train.stage import Context
 from xsweep.train.world import World
 
 KILL = {"XSWEEP_TESTING": "1"}

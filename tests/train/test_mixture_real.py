@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from tests.train.small import run_job
 from tests.train.test_mixture import masked
 from tests.train.test_real_tasks import Real, short
 from xsweep.plan.stage import Hyper, Job
@@ -15,7 +16,6 @@ from xsweep.store.store import Store
 from xsweep.tasks.catalog import CATALOG
 from xsweep.tasks.examples import fingerprint, load_split
 from xsweep.tasks.task import Data, Task
-from xsweep.train.stage import run_job
 from xsweep.train.world import World
 
 MASK = "\N{REPLACEMENT CHARACTER}"

@@ -13,7 +13,7 @@ import pytest
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from tests.train.small import SPECIALS, Place, write_model
+from tests.train.small import SPECIALS, Place, run_job, write_model
 from xsweep.plan.stage import Hyper, Job, Stage
 from xsweep.spec.sweep import Training
 from xsweep.store.manifests import Manifest
@@ -22,7 +22,6 @@ from xsweep.tasks.catalog import CATALOG
 from xsweep.tasks.examples import fingerprint, load_split
 from xsweep.tasks.task import Task
 from xsweep.train import data, live
-from xsweep.train.stage import run_job
 from xsweep.train.world import World
 
 Keep = Callable[[Mapping[str, Any]], bool]

@@ -14,7 +14,7 @@ import torch
 
 from tests.tasks.made import Mirror
 from tests.train.gang import run_gang
-from tests.train.small import WORDS, Place, pair_rows, write_model
+from tests.train.small import WORDS, Place, pair_rows, run_job, write_model
 from xsweep.models.families import FAMILIES
 from xsweep.models.heads import Network, make_head
 from xsweep.models.load import load_encoder, word_table
@@ -35,7 +35,7 @@ from xsweep.train.embed import Slot, all_slots, embed, hidden_states
 from xsweep.train.live import live
 from xsweep.train.predict import Setting
 from xsweep.train.retrieve import headline, retrieve
-from xsweep.train.stage import Context, run_job
+from xsweep.train.stage import Context
 from xsweep.train.world import World
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.train.small import Place
+from tests.train.small import Place, run_job
 from xsweep.errors import DataError, EnvironmentProblem, UsageError
 from xsweep.models.folder import count_params
 from xsweep.plan.stage import Hyper, Job, Stage
@@ -20,7 +20,7 @@ from xsweep.spec.sweep import Training
 from xsweep.store.manifests import Manifest
 from xsweep.store.store import Store
 from xsweep.train.loop import Progress
-from xsweep.train.stage import Context, run_job
+from xsweep.train.stage import Context
 from xsweep.train.world import World
 
 
@@ -221,6 +221,22 @@ def test_what_is_done_is_not_done_again(place: Place) -> None:
     assert steps == []
     assert [entry["status"] for entry in answer] == [manifest_of(context, stage).status for stage in stages]
     assert answer[1]["score"] == manifest_of(context, stages[1]).metrics["score"]
+
+
+def test_memory_that_runs_out_is_recorded_and_changes_no_result(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = place.stage(place.task("pairs"), place.model(), hyper=Hyper(5e-3, 2))
+    whole, full = place.context("whole", tokens=400), place.context("full", tokens=400)
+    calm = run(whole, stage, keep=(stage,))[0]
+    monkeypatch.setenv("XSWEEP_TESTING", "1")
+    monkeypatch.setenv("XSWEEP_FAILPOINT", f"start:target:{stage.model.name}:oom:300")
+    with pytest.raises(torch.OutOfMemoryError):
+        run(full, stage)
+    (again,) = run(replace(full, layout=full.layout.halved()), stage, keep=(stage,))
+    assert again.layout == {**calm.layout, "tokens": 200, "ooms": 1}
+    assert again.metrics["score"] == calm.metrics["score"]
+    assert again.metrics["steps"] == calm.metrics["steps"]
+    for name, values in weights(whole, stage).items():
+        torch.testing.assert_close(weights(full, stage)[name], values, atol=1e-5, rtol=1e-4)
 
 
 def test_a_stage_goes_on_without_its_parents_weights(place: Place) -> None:

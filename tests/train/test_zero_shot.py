@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.builders import space
-from tests.train.small import Place, pair_rows
+from tests.train.small import Place, pair_rows, run_job
 from xsweep.engine.studies import Suggestions, decide
 from xsweep.engine.survey import survey
 from xsweep.plan.cells import Plan, build_plan
@@ -26,7 +26,6 @@ from xsweep.plan.study import Trial
 from xsweep.spec.sweep import Arm, Search, Sweep, Target, Training
 from xsweep.store.store import Store
 from xsweep.train import data, live
-from xsweep.train.stage import run_job
 from xsweep.train.world import World
 
 

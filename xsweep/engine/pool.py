@@ -6,7 +6,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, InvalidStateError, wait
 from contextlib import suppress
 from types import TracebackType
@@ -15,10 +15,11 @@ from typing import Any
 import ray
 
 from xsweep.engine.cluster import Cluster
-from xsweep.engine.worker import LOST, WORKER_DIED, Mailbox, Result, describe, ended, loop
+from xsweep.engine.room import Room
+from xsweep.engine.worker import LOST, WORKER_DIED, Mailbox, Result, State, describe, ended, loop
 from xsweep.errors import EnvironmentProblem
 from xsweep.plan.stage import Job
-from xsweep.spec.sweep import Layout
+from xsweep.spec.sweep import Gang
 
 _SILENCE_SECONDS = 60.0
 """A mailbox that says nothing for so long is gone."""
@@ -26,36 +27,39 @@ _CLOSE_SECONDS = 3.0
 
 
 class GroupPool:
-    """Worker groups of one layout, from ``with`` to the end of its block.
+    """Worker groups of a few gangs, from ``with`` to the end of its block.
 
-    ``layout.groups`` of them, or as many as the cluster holds now. They start at once, in tens of seconds,
-    while jobs may be submitted already. A job is run by ``runner`` (``module:function``, called with the
-    job, ``context``, the World and ``on_step=None``), which returns one outcome per stage it has ended.
+    Groups start when jobs wait for their gang, in tens of seconds, at most ``groups`` at once and as many as the
+    cluster holds; the largest gangs first, and where they do not fit side by side, one after the other. A job is run by
+    ``runner`` (``module:function``, called with the job, ``context``, the World and ``on_step=None``), which returns
+    one outcome per stage it has ended.
 
-    A runner that raises fails its job alone. A job whose worker is killed is run again, at most twice.
-    Raises EnvironmentProblem when the cluster can not hold one group; when none comes up within
-    ``patience`` seconds, when none is left or the cluster is silent, every future raises it, ``problem``
-    holds it and Ray's logs are kept. ``on_running`` is called, in a thread of the pool, with the keys of the
-    jobs that run, whenever they are others than before.
+    A runner that raises fails its job alone. A job whose worker is killed is run again, at most twice, and so is one
+    that runs out of memory, in smaller micro-batches.
+    When no group comes up within ``patience`` seconds, when none is left or the cluster is silent, every future raises
+    EnvironmentProblem, ``problem`` holds it and Ray's logs are kept. ``on_running`` is called, in a thread of the pool,
+    with the keys of the jobs that run, whenever they are others than before.
     """
 
     def __init__(
         self,
         cluster: Cluster,
-        layout: Layout,
+        gangs: Iterable[Gang],
         context: Any,
         runner: str = "xsweep.train.stage:run_job",
         *,
+        groups: int | None = None,
         patience: float = 300.0,
         on_running: Callable[[Sequence[str]], None] = lambda _: None,
     ) -> None:
         self.groups = 0
+        """The most that can be up at once."""
         self.problem: EnvironmentProblem | None = None
         self.name = f"mailbox-{uuid.uuid4().hex[:8]}"
         """Of the mailbox actor, for `ray.get_actor` in clients on the cluster."""
         self.cluster = cluster
-        self._layout = layout
-        self._config = {"runner": runner, "context": context, "cpus": layout.cpus}
+        self._room = Room(cluster, tuple(gangs), groups)
+        self._config = {"runner": runner, "context": context}
         self._patience, self._on_running = patience, on_running
         self._lock = threading.Lock()
         self._futures: dict[str, Future[Result]] = {}
@@ -63,12 +67,9 @@ class GroupPool:
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> GroupPool:
-        self.groups = self._count()
-        actor = ray.remote(Mailbox).options(name=self.name, num_cpus=0, max_concurrency=10_000)
-        self.handle: Any = actor.remote(self.groups)
-        targets: list[tuple[Any, ...]] = [(self._run_group, number) for number in range(self.groups)]
-        for target, *arguments in [*targets, (self._watch,)]:
-            self._threads.append(self.cluster.thread(target, *arguments))
+        self.groups = self._room.most()
+        self.handle: Any = ray.remote(Mailbox).options(name=self.name, num_cpus=0, max_concurrency=10_000).remote()
+        self._threads.append(self.cluster.thread(self._watch))
         return self
 
     def __exit__(
@@ -82,6 +83,8 @@ class GroupPool:
         Results: status "ok", "pruned", "diverged" or "degenerate" as its last stage's; "failed", with a
         reason and the class name of the error; "aborted" when the pool was closed before it ended.
         """
+        if not self._room.knows(job.layout.gang):
+            raise ValueError(f"job {job.key}: the pool has no groups of {job.layout.gang}")
         with self._lock:
             future = self._futures.get(job.key)
             if future is not None:
@@ -120,41 +123,19 @@ class GroupPool:
             thread.join(max(0.0, end - time.monotonic()))
         shutil.rmtree(self.cluster.scratch / self.name, ignore_errors=True)
 
-    def _count(self) -> int:
-        """How many groups to start."""
-        one, there = self._needed(), self.cluster.resources
-        fit = min(int(there.get(name, 0.0) // amount) for name, amount in one.items())
-        if self.cluster.local and fit < 1:
-            raise EnvironmentProblem(f"no worker group fits: {self._needs_and_has()}")
-        if self._layout.groups is not None:
-            return min(self._layout.groups, fit) if self.cluster.local else self._layout.groups
-        return max(fit, 1)
-
-    def _needed(self) -> dict[str, float]:
-        need = {"CPU": float(self._layout.workers * self._layout.cpus), "GPU": self._layout.workers * self._layout.gpus}
-        return {name: amount for name, amount in need.items() if amount}
-
-    def _needs_and_has(self) -> str:
-        there = self.cluster.resources
-        return "one needs {}, the cluster has {}".format(
-            " and ".join(f"{amount:g} {name}s" for name, amount in self._needed().items()),
-            " and ".join(f"{there.get(name, 0.0):g} {name}s" for name in self._needed()),
-        )
-
-    def _run_group(self, number: int) -> None:
+    def _run_group(self, number: int, gang: Gang) -> None:
         """Body of a group's thread: its Train run, from start to end."""
         from ray.train import FailureConfig, RunConfig, ScalingConfig
         from ray.train.torch import TorchTrainer
 
-        layout = self._layout
-        resources = {"CPU": float(layout.cpus)} | ({"GPU": layout.gpus} if layout.gpus else {})
+        resources = {"CPU": float(gang.cpus)} | ({"GPU": gang.gpus} if gang.gpus else {})
         reason = "a worker group ended by itself"
         try:
             TorchTrainer(
                 loop,
-                train_loop_config={**self._config, "mailbox": self.handle, "group": number},
+                train_loop_config={**self._config, "cpus": gang.cpus, "mailbox": self.handle, "group": number},
                 scaling_config=ScalingConfig(
-                    num_workers=layout.workers, use_gpu=layout.gpus > 0, resources_per_worker=resources
+                    num_workers=gang.workers, use_gpu=gang.gpus > 0, resources_per_worker=resources
                 ),
                 run_config=RunConfig(
                     name=f"group-{number}",
@@ -164,41 +145,56 @@ class GroupPool:
             ).fit()
         except BaseException as error:  # Ray raises SystemExit in a waiting thread when it is shut down
             reason = f"a worker group ended: {describe(error)}"
+        self._room.left(number)
         if not self._closing.is_set():
-            self.handle.lost.remote(number, reason)
+            self.handle.left.remote(number, reason)
 
     def _watch(self) -> None:
-        """Body of the thread that brings results in and notices that none can come any more."""
-        start, seen, running = time.monotonic(), 0, list[str]()
+        """Body of the thread that starts and retires groups, brings results in and notices that none can come."""
+        begun, seen, state = 0.0, 0, State()
         while True:
-            before = running
+            before = state
             try:
-                news, ready, running = self._next_news(seen, before)
+                news, state = self._next_news(seen, before)
+                started = self._balance(state)
             except BaseException as error:
                 if not self._closing.is_set():
                     self._give_up(f"the cluster stopped answering: {describe(error)}")
                 return
+            begun = begun or (time.monotonic() if started else 0.0)
             for key, result in news:
                 self._settle(key, result)
             seen += len(news)
-            if running != before:
-                self._on_running(running)
+            if state.running != before.running:
+                self._on_running([key for _, key in state.running])
             if self.problem is not None:
                 return
             if self._closing.is_set() and all(future.done() for future in list(self._futures.values())):
                 return
-            if not ready and time.monotonic() - start > self._patience and not self._closing.is_set():
-                self._give_up(f"no worker group came up within {self._patience:.0f} s: {self._needs_and_has()}")
+            if begun and not state.ready and time.monotonic() - begun > self._patience and not self._closing.is_set():
+                self._give_up(f"no worker group came up within {self._patience:.0f} s: {self._room.said()}")
                 return
 
-    def _next_news(self, seen: int, running: list[str]) -> tuple[list[tuple[str, Result]], int, list[str]]:
-        answer = self.handle.news.remote(seen, running).future()
+    def _balance(self, state: State) -> bool:
+        """Start the groups that the waiting jobs need and there is room for, and retire those in their way."""
+        if self._closing.is_set():
+            return False
+        start, retire = self._room.balance(state, time.monotonic())
+        for number in retire:
+            self.handle.retire.remote(number)
+        for number, gang in start:
+            ray.get(self.handle.open.remote(number, gang))
+            self._threads.append(self.cluster.thread(self._run_group, number, gang))
+        return bool(start)
+
+    def _next_news(self, seen: int, before: State) -> tuple[list[tuple[str, Result]], State]:
+        answer = self.handle.news.remote(seen, before).future()
         end = time.monotonic() + _SILENCE_SECONDS
         while not wait([answer], timeout=0.5).done:
             failure = self.cluster.failure()
             if failure or time.monotonic() > end:
                 raise EnvironmentProblem(failure or f"silence for {_SILENCE_SECONDS:.0f} s")
-        news: tuple[list[tuple[str, Result]], int, list[str]] = answer.result()
+        news: tuple[list[tuple[str, Result]], State] = answer.result()
         return news
 
     def _settle(self, key: str, result: Result) -> None:

@@ -18,6 +18,7 @@ from xsweep.engine.cluster import Cluster
 from xsweep.engine.failures import Failures
 from xsweep.engine.pool import GroupPool
 from xsweep.engine.progress import PRETRAINING, REPORTING, SEARCHING, Event, Progress, to_do
+from xsweep.engine.room import wait_for_room
 from xsweep.engine.search import run_level
 from xsweep.engine.signals import Stop, interruptible
 from xsweep.engine.space import check_space
@@ -70,12 +71,14 @@ def run(
     sources: Sources,
     *,
     address: str | None = None,
+    wait_seconds: float = 300.0,
     watch: Callable[[Event], None] = lambda _: None,
 ) -> Outcome:
     """Do what is not done yet. Ray starts only when something is left to do.
 
     Raises ``Interrupted`` when stopped by a signal, ``StoreBusy`` when another driver holds the store and
-    ``EnvironmentProblem`` when the cluster cannot hold the workers that the layout asks for.
+    ``EnvironmentProblem`` when the cluster at ``address`` cannot hold the workers of some model, within
+    ``wait_seconds``.
     """
     launch = _Launch(plan, Resolver(plan, prints, store), store, watch)
     begin = time.monotonic()
@@ -84,15 +87,18 @@ def run(
             check_space(launch.resolver)
             from xsweep.train.stage import Context  # brings torch, which an idle launch does not need
 
-            context = Context(store.root, sources, plan.sweep.layout)
+            context, groups = Context(store.root, sources), plan.sweep.layout.groups
+            gangs = {model.name: launch.resolver.layout(model.name).gang for model in plan.sweep.models}
             with (
                 interruptible(lambda text: watch(Event("note", text))) as stop,
                 Cluster(address, scratch=_scratch(address, store)) as cluster,
-                GroupPool(cluster, plan.sweep.layout, context, on_running=launch.on_running) as pool,
             ):
+                wait_for_room(cluster, gangs, wait_seconds, partial(_pause, stop))
+                pool = GroupPool(cluster, gangs.values(), context, groups=groups, on_running=launch.on_running)
                 launch.seconds["starting Ray"] = time.monotonic() - begin
-                launch.go(pool, cluster.scratch, stop)
-                begin = time.monotonic()
+                with pool:
+                    launch.go(pool, cluster.scratch, stop)
+                    begin = time.monotonic()
             launch.seconds["ending Ray"] = time.monotonic() - begin
         launch.tidy()
     done = sum(scored(launch.resolver, cell) for cell in plan.cells)
@@ -181,6 +187,8 @@ class _Launch:
         """Run the studies, level by level, and write their decisions."""
         for level in self.plan.levels:
             studies = [study for cell in level if (study := self._undecided(cell))]
+            # What takes most room first: short jobs fill the end better than long ones.
+            studies.sort(key=lambda study: -self.resolver.layout(study.model).workers)
             for study in studies:
                 self.watch(Event("study", study.label, "searching", f"{study.space.trials} trials"))
             if studies:
@@ -371,6 +379,11 @@ def record_failure(store: Store, stage: Stage, result: Mapping[str, Any]) -> Non
 def _scratch(address: str | None, store: Store) -> Path | None:
     """Where Ray's own files go: a private folder for a local cluster, the store's disk for one of many nodes."""
     return None if address in (None, "local") else store.root / "ray"
+
+
+def _pause(stop: Stop, seconds: float) -> None:
+    if stop.event.wait(seconds):
+        raise _stopped(stop)
 
 
 def _stopped(stop: Stop) -> Interrupted:

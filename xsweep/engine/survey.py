@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from xsweep.errors import DataError, EnvironmentProblem
-from xsweep.models.folder import cached_model_print, count_params, model_folder, model_print, width
+from xsweep.models.folder import cached_model_print, count_params, family_of, model_folder, model_print, shape_of
 from xsweep.plan.prints import Prints, readings
 from xsweep.spec.sweep import Sweep
 from xsweep.tasks.examples import cached_fingerprint, fingerprint
@@ -28,12 +28,13 @@ def survey(sweep: Sweep, sources: Sources, note: Callable[[str], None] = lambda 
             faults.append(str(fault))
     if faults:
         raise DataError("\n".join(dict.fromkeys(faults)))
-    models, params = {}, {}
+    models, params, shapes = {}, {}, {}
     for model in sweep.models:
         note(f"checking model {model.name}")
         models[model.name] = model_print(model, sources)
-        params[model.name] = count_params(model_folder(model, sources))
-    return Prints(splits, models, params, _widths(sweep, sources))
+        folder = model_folder(model, sources)
+        params[model.name], shapes[model.name] = count_params(folder), (family_of(folder).model_type, shape_of(folder))
+    return Prints(splits, models, params, shapes)
 
 
 def cached_survey(sweep: Sweep, sources: Sources) -> Prints | None:
@@ -48,13 +49,9 @@ def cached_survey(sweep: Sweep, sources: Sources) -> Prints | None:
         models = {model.name: cached_model_print(model, sources) for model in sweep.models}
         if None in models.values():
             return None
-        params = {model.name: count_params(model_folder(model, sources)) for model in sweep.models}
-        widths = _widths(sweep, sources)
+        folders = {model.name: model_folder(model, sources) for model in sweep.models}
+        params = {name: count_params(folder) for name, folder in folders.items()}
+        shapes = {name: (family_of(folder).model_type, shape_of(folder)) for name, folder in folders.items()}
     except (DataError, EnvironmentProblem):
         return None
-    return Prints(splits, {name: digest for name, digest in models.items() if digest}, params, widths)
-
-
-def _widths(sweep: Sweep, sources: Sources) -> dict[str, int]:
-    """Model -> width, where learning rates are scaled by it."""
-    return {m.name: width(model_folder(m, sources)) for m in sweep.models} if sweep.search.transfer else {}
+    return Prints(splits, {name: digest for name, digest in models.items() if digest}, params, shapes)

@@ -9,7 +9,7 @@ import time
 import traceback
 import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 from xsweep.errors import XsweepError
 from xsweep.plan.stage import Job
+from xsweep.spec.sweep import Gang
 
 Result = dict[str, Any]
 """How a job ended: status, reason, error (class name), traceback, outcomes, group, seconds, workers."""
@@ -24,6 +25,10 @@ Result = dict[str, Any]
 ATTEMPTS = 3
 """A job during which this many workers died is given up."""
 WORKER_DIED = "WorkerDied"
+OUT_OF_MEMORY = "OutOfMemoryError"
+"""Class name of what torch raises; a job that ends so is tried again in smaller micro-batches."""
+HALVINGS = 2
+"""How often a job's micro-batches are halved before it is given up."""
 LOST = "lost"
 """Status inside the engine: no group is left that could run the job."""
 _TICK_SECONDS = 20.0
@@ -47,11 +52,26 @@ class _Entry:
 
 @dataclass
 class _Group:
+    gang: Gang
     ready: bool = False
     dead: bool = False
+    retired: bool = False
+    """It ends once it has no job."""
     life: str = ""
     """Which incarnation speaks: a killed worker's last call must not swallow a job."""
     lease: str | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """What the groups are at, for the one who starts and retires them."""
+
+    ready: int = 0
+    """Groups that have come up so far."""
+    running: tuple[tuple[int, str], ...] = ()
+    """Group -> the key of the job that it runs."""
+    waiting: tuple[tuple[Gang, int], ...] = ()
+    """Jobs that no group has taken yet, by what they need."""
 
 
 class Mailbox:
@@ -60,16 +80,26 @@ class Mailbox:
     Every method may be called again with the same arguments without harm.
     """
 
-    def __init__(self, groups: int) -> None:
-        self._groups = [_Group() for _ in range(groups)]
+    def __init__(self) -> None:
+        self._groups: dict[int, _Group] = {}
         self._entries: dict[str, _Entry] = {}
-        self._queue: deque[str] = deque()
+        self._queues: dict[Gang, deque[str]] = {}
         self._results: list[tuple[str, Result]] = []
         self._news = asyncio.Event()
         self._drained: Result | None = None
         """What any job that had not started has come to, once nothing more is to start."""
         self._over: Result | None = None
         """What any job without a result has come to, once the pool is closed or no group is left."""
+
+    async def open(self, group: int, gang: Gang) -> None:
+        """A group is about to start; it will take jobs of its gang alone."""
+        self._groups.setdefault(group, _Group(gang))
+
+    async def retire(self, group: int) -> None:
+        """Let a group end after the job that it runs."""
+        self._groups[group].retired = True
+        self._end_when_none_is_left("every worker group has ended")
+        self._wake()
 
     async def submit(self, key: str, job: Job) -> None:
         """Queue the job ``key`` unless it was before."""
@@ -80,7 +110,7 @@ class Mailbox:
             self._settle(key, self._drained)
             return
         entry.job = job
-        self._queue.append(key)
+        self._queue(job).append(key)
         if self._over:
             self._settle_all(self._over)
         self._wake()
@@ -89,19 +119,21 @@ class Mailbox:
         """The result of the job ``key``, which may be submitted later."""
         return await asyncio.shield(self._entry(key).result)
 
-    async def news(self, seen: int, running: Sequence[str] = ()) -> tuple[list[tuple[str, Result]], int, list[str]]:
-        """Results after the first ``seen``, how many groups have come up so far, and the keys that run now.
-
-        Answers as soon as there is a result or other keys than ``running`` run.
-        """
+    async def news(self, seen: int, before: State = State()) -> tuple[list[tuple[str, Result]], State]:
+        """Results after the first ``seen``, and how things are; answers as soon as either is new."""
         end = time.monotonic() + _NEWS_SECONDS
-        while len(self._results) == seen and self._running() == list(running) and not self._over:
+        while len(self._results) == seen and self._state() == before and not self._over:
             if not await self._changed(end):
                 break
-        return self._results[seen:], sum(group.ready for group in self._groups), self._running()
+        return self._results[seen:], self._state()
 
-    def _running(self) -> list[str]:
-        return [group.lease for group in self._groups if group.lease is not None]
+    def _state(self) -> State:
+        running = [(number, group.lease) for number, group in self._groups.items() if group.lease is not None]
+        waiting = [(gang, len(queue)) for gang, queue in self._queues.items() if queue]
+        return State(sum(group.ready for group in self._groups.values()), tuple(running), tuple(waiting))
+
+    def _queue(self, job: Job) -> deque[str]:
+        return self._queues.setdefault(job.layout.gang, deque())
 
     async def hello(self, group: int, life: str) -> None:
         """A group's first rank has started, perhaps after its predecessor died in the middle of a job."""
@@ -123,9 +155,12 @@ class Mailbox:
         if done and mine.life == life and mine.lease == done[0]:
             self._settle(done[0], {**done[1], "group": group})
             mine.lease = None
+        queue = self._queues.setdefault(mine.gang, deque())
         while mine.life == life and not mine.dead and not self._over:
-            if mine.lease is None and self._queue:
-                mine.lease = self._queue.popleft()
+            if mine.lease is None and mine.retired:
+                return False
+            if mine.lease is None and queue:
+                mine.lease = queue.popleft()
                 self._wake()
             if mine.lease is not None:
                 job = self._entries[mine.lease].job
@@ -136,19 +171,40 @@ class Mailbox:
         return False
 
     async def fail(self, group: int, key: str, result: Result) -> None:
-        """One rank of several has failed, and its group is about to start anew: the job is over."""
-        self._settle(key, {**result, "group": group})
+        """A rank has failed, and its group is about to start anew: the job is over, as the first rank says it.
 
-    async def lost(self, group: int, reason: str) -> None:
-        """A group is gone for good: its job goes back to the queue; without any group left, all is over."""
-        mine = self._groups[group]
-        mine.dead = True
-        if mine.lease is not None and not self._entries[mine.lease].result.done():
-            self._queue.appendleft(mine.lease)
+        Where memory ran out it is queued again with half the tokens a micro-batch, ``HALVINGS`` times.
+        """
+        mine, entry = self._groups[group], self._entries[key]
+        if mine.lease != key or entry.job is None:
+            return
         mine.lease = None
-        if all(group.dead for group in self._groups):
-            self._settle_all(ended(LOST, reason))
+        layout = entry.job.layout
+        if result["error"] != OUT_OF_MEMORY or layout.ooms == HALVINGS:
+            again = f" (the micro-batches were halved {layout.ooms} times, to {layout.tokens} tokens)"
+            result = {**result, "reason": result["reason"] + (again if layout.ooms else "")}
+            self._settle(key, {**result, "group": group})
+            return
+        entry.job = replace(entry.job, layout=layout.halved())
+        self._queue(entry.job).appendleft(key)
         self._wake()
+
+    async def left(self, group: int, reason: str) -> None:
+        """A group has ended: as it was asked to, or it is lost, and its job goes back to the queue. When groups were
+        lost and no other is left, all is over."""
+        mine = self._groups[group]
+        mine.dead = not mine.retired or mine.lease is not None
+        if mine.lease is not None and (job := self._entries[mine.lease].job) is not None:
+            self._queue(job).appendleft(mine.lease)
+        mine.lease = None
+        self._end_when_none_is_left(reason)
+        self._wake()
+
+    def _end_when_none_is_left(self, reason: str) -> None:
+        """Where groups were lost and no other is left, none is started in their place."""
+        groups = self._groups.values()
+        if any(group.dead for group in groups) and all(group.dead or group.retired for group in groups):
+            self._settle_all(ended(LOST, reason))
 
     async def over(self) -> bool:
         """Whether the pool is closed or lost; answers when it is, and else after a while."""
@@ -160,8 +216,9 @@ class Mailbox:
     async def drain(self, reason: str) -> None:
         """Let what runs end; whatever waits, or comes later, is aborted."""
         self._drained = self._drained or ended("aborted", reason)
-        while self._queue:
-            self._settle(self._queue.popleft(), self._drained)
+        for queue in self._queues.values():
+            while queue:
+                self._settle(queue.popleft(), self._drained)
 
     async def close(self, reason: str) -> None:
         """End all groups after the step they are at; whatever has no result yet is aborted."""
@@ -182,7 +239,7 @@ class Mailbox:
 
     def _settle_all(self, result: Result) -> None:
         self._over = self._over or result
-        self._queue.clear()
+        self._queues.clear()
         for key in self._entries:
             self._settle(key, self._over)
         self._wake()
@@ -212,7 +269,7 @@ def loop(config: dict[str, Any]) -> None:
     try:
         runner, world, share = _prepare(config)
     except Exception as error:
-        ray.get(mailbox.lost.remote(group, f"a worker group could not start: {describe(error)}"))
+        ray.get(mailbox.left.remote(group, f"a worker group could not start: {describe(error)}"))
         return
     life = uuid.uuid4().hex
     if world.rank == 0:
@@ -228,11 +285,11 @@ def loop(config: dict[str, Any]) -> None:
             return
         key, job = task
         result, failure = _run(runner, job, config["context"], world, on_step)
-        if failure is not None and world.size > 1:
+        if failure is not None and (world.size > 1 or result["error"] == OUT_OF_MEMORY):
             if "another worker" in str(failure):
                 time.sleep(1.0)  # World.together: let that worker's own words come first
             ray.get(mailbox.fail.remote(group, key, result))
-            raise failure  # the other ranks wait for this one: only a new start of the group frees them
+            raise failure  # the other ranks wait for this one, and memory is full: only a new start frees them
         done = (key, result)
 
 

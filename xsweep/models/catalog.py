@@ -25,9 +25,10 @@ def _world(width: int, lr: float, params: int, embedding: int) -> Model:
 
 
 def _published(
-    name: str, id_: str, model_type: str, params: tuple[int, int, int], shape: tuple[int, int, int, int], **more: Any
+    name: str, id_: str, model_type: str, params: tuple[int, int, int], shape: tuple[int, ...], **more: Any
 ) -> Model:
-    """``params``: published, used, of the word table; ``shape``: layers, width, ffn, vocabulary."""
+    """``params``: published, used, of the word table; ``shape``: layers, width, ffn, vocabulary, and attention if
+    it is not twice the width."""
     total, used, table = params
     return Model(
         name=name,
@@ -37,7 +38,7 @@ def _published(
         total_params=total,
         params=used,
         embedding_params=table,
-        shape=Shape(**dict(zip(Shape.model_fields, shape, strict=True))),
+        shape=Shape(**dict(zip(Shape.model_fields, shape, strict=False))),
         **more,
     )
 
@@ -176,7 +177,7 @@ MODELS: Mapping[str, Model] = {
             "EuroBERT/EuroBERT-610m",
             "eurobert",
             (607_874_688, 607_874_688, 147_750_912),
-            (26, 1152, 4096, 128_256),
+            (26, 1152, 4096, 128_256, 1536),
             **_EUROBERT,
         ),
         _published(
@@ -184,7 +185,7 @@ MODELS: Mapping[str, Model] = {
             "EuroBERT/EuroBERT-2.1B",
             "eurobert",
             (2_107_590_912, 2_107_590_912, 295_501_824),
-            (32, 2304, 6144, 128_256),
+            (32, 2304, 6144, 128_256, 3072),
             **_EUROBERT,
         ),
         _published(
@@ -208,7 +209,7 @@ MODELS: Mapping[str, Model] = {
             "Qwen/Qwen3-0.6B-Base",
             "qwen3",
             (596_049_920, 596_049_920, 155_582_464),
-            (28, 1024, 3072, 151_936),
+            (28, 1024, 3072, 151_936, 3072),
             **_QWEN3,
         ),
         _published(
@@ -216,7 +217,7 @@ MODELS: Mapping[str, Model] = {
             "Qwen/Qwen3-1.7B-Base",
             "qwen3",
             (1_720_574_976, 1_720_574_976, 311_164_928),
-            (28, 2048, 6144, 151_936),
+            (28, 2048, 6144, 151_936, 3072),
             **_QWEN3,
         ),
         _published(
@@ -224,7 +225,7 @@ MODELS: Mapping[str, Model] = {
             "Qwen/Qwen3-4B-Base",
             "qwen3",
             (4_022_468_096, 4_022_468_096, 388_956_160),
-            (36, 2560, 9728, 151_936),
+            (36, 2560, 9728, 151_936, 5120),
             **_QWEN3,
         ),
         _published(
@@ -232,7 +233,7 @@ MODELS: Mapping[str, Model] = {
             "Qwen/Qwen3-8B-Base",
             "qwen3",
             (8_190_735_360, 7_568_405_504, 622_329_856),
-            (36, 4096, 12_288, 151_936),
+            (36, 4096, 12_288, 151_936, 5120),
             **_QWEN3,
         ),
         _world(24, 4e-3, 25_440, 9_336),

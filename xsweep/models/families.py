@@ -23,8 +23,8 @@ class Family:
     """Where the layers are in the module that is used; sharding cuts there, the rest is one unit with the root."""
     norm: Literal["pre", "post"]
     positions: Literal["absolute", "rotary", "relative"]
-    activation: float
-    """Bytes kept for the backward pass per token, width and layer in bf16."""
+    activation: tuple[float, float]
+    """Bytes kept for the backward pass per token, width and layer in bf16 and in fp32, beside the two below."""
     prefix: str
     """What stands before the used module's names in checkpoints that hold a head or a decoder too."""
     unused: tuple[str, ...]
@@ -41,6 +41,11 @@ class Family:
     attention: Literal["segments", "sdpa", "eager"] = "segments"
     """``segments`` runs without padding (``attention.py``): for families whose attention goes through the interface of
     ``transformers`` and needs no bias of its own."""
+    attended: tuple[float, float] = (4.0, 8.0)
+    """The same per width of queries and keys; twice the layer's width where there are as many keys as queries."""
+    gated: bool = False
+    """Whether the feed-forward block keeps four vectors of its own width (gate, its activation, other side, product)
+    instead of two."""
     reserved: int = 0
     """Positions of the table that no token has: RoBERTa counts from the padding token's id on."""
 
@@ -55,13 +60,24 @@ class Family:
 
 
 def _bert(model_type: str, prefix: str, **changes: object) -> Family:
-    given: dict[str, object] = {"stack": "encoder.layer", "norm": "post", "positions": "absolute", "activation": 37.0}
+    given: dict[str, object] = {
+        "stack": "encoder.layer",
+        "norm": "post",
+        "positions": "absolute",
+        "activation": (12.0, 24.0),
+    }
     given |= {"table": "embeddings.word_embeddings.weight", "unused": _HEADS}
     return Family(model_type, "encoder", prefix=prefix, **{**given, **changes})  # type: ignore[arg-type]
 
 
 def _llama(model_type: str, kind: str, **changes: object) -> Family:
-    given: dict[str, object] = {"stack": "layers", "norm": "pre", "positions": "rotary", "prefix": "model."}
+    given: dict[str, object] = {
+        "stack": "layers",
+        "norm": "pre",
+        "positions": "rotary",
+        "prefix": "model.",
+        "gated": True,
+    }
     given |= {"table": "embed_tokens.weight", "unused": ("lm_head.", "score.", "classifier.", "dense.")}
     return Family(model_type, kind=kind, **{**given, **changes})  # type: ignore[arg-type]
 
@@ -74,25 +90,25 @@ FAMILIES: Mapping[str, Family] = {
         _bert("bert", "bert."),
         _bert("roberta", "roberta.", reserved=2),
         _bert("xlm-roberta", "roberta.", reserved=2),
-        _bert("xlm-roberta-xl", "roberta.", reserved=2, norm="pre", activation=35.0),
-        _bert("rembert", "rembert.", activation=40.0, attention="eager"),
-        _bert("deberta-v2", "deberta.", positions="relative", activation=113.0, attention="eager"),
-        _llama("eurobert", "encoder", activation=57.0),
+        _bert("xlm-roberta-xl", "roberta.", reserved=2, norm="pre", activation=(10.0, 20.0)),
+        _bert("rembert", "rembert.", activation=(16.0, 32.0), attention="eager"),
+        _bert("deberta-v2", "deberta.", positions="relative", activation=(89.0, 178.0), attention="eager"),
+        _llama("eurobert", "encoder", activation=(16.0, 24.0)),
         _llama(
             "modernbert",
             "encoder",
-            activation=33.0,
+            activation=(13.0, 26.0),
             table="embeddings.tok_embeddings.weight",
             unused=("head.", "decoder.", "classifier."),
         ),
-        _llama("qwen3", "decoder", activation=74.0, pooling="last"),
+        _llama("qwen3", "decoder", activation=(16.0, 24.0), attended=(10.0, 16.0), pooling="last"),
         Family(
             "mt5",
             "encoder-decoder",
             stack="block",
             norm="pre",
             positions="relative",
-            activation=104.0,
+            activation=(76.0, 152.0),
             prefix="encoder.",
             unused=("shared.", "decoder.", "lm_head."),
             table="embed_tokens.weight",
@@ -100,6 +116,7 @@ FAMILIES: Mapping[str, Family] = {
             attention="sdpa",
             auto="MT5EncoderModel",
             part="encoder",
+            gated=True,
             aliases={"embed_tokens.weight": "shared.weight"},
         ),
     )

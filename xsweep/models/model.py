@@ -32,6 +32,8 @@ class Shape(Declared):
     ffn: int
     """Width inside the feed-forward blocks."""
     vocabulary: int
+    attention: int | None = None
+    """Width of all queries and all keys, together; twice ``width`` when left out."""
 
 
 class Model(Declared):

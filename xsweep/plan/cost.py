@@ -1,4 +1,4 @@
-"""What a plan costs, as far as it can be known: stages by kind, what is done, and training FLOPs.
+"""What a plan costs, as far as it can be known: stages by kind and model, tokens and FLOPs.
 
 Unknown stays unknown (None): a price made up from a missing number would be worse than none.
 """
@@ -6,127 +6,135 @@ Unknown stays unknown (None): a price made up from a missing number would be wor
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import get_args
 
 from xsweep.models.model import Model
 from xsweep.plan.cells import Cell, Plan
 from xsweep.plan.mixing import masked_share, rows_each
+from xsweep.plan.stage import Work
 from xsweep.spec.sweep import Arm, Target
 
 
 @dataclass(frozen=True)
 class Line:
-    """One row of the plan table. ``needed`` counts what every cell asks for, ``runs`` what is left after sharing."""
+    """Stages of one kind, of one model or of all. ``needed`` counts what every cell asks for, ``runs`` what is left
+    after sharing."""
 
-    stage: str
+    stage: Work
+    model: str
+    """Empty for all."""
     needed: int
     runs: int
     flops: float | None
     """Training FLOPs of ``runs``, at most (searched epochs at their upper end); None when unknown."""
+    tokens: float | None
+    """Real tokens behind them."""
 
 
 @dataclass(frozen=True)
 class Cost:
     """The price of a plan."""
 
-    lines: tuple[Line, ...]
+    each: tuple[Line, ...]
+    """Of each kind and model."""
 
     @property
-    def flops(self) -> float | None:
-        """Sum over the lines; None when any is unknown."""
-        known = [line.flops for line in self.lines]
-        return None if None in known else sum(f for f in known if f is not None)
+    def lines(self) -> tuple[Line, ...]:
+        """Of each kind, over all models."""
+        kinds = [kind for kind in get_args(Work) if any(line.stage == kind for line in self.each)]
+        return tuple(_summed(kind, [line for line in self.each if line.stage == kind]) for kind in kinds)
 
 
-def estimate(plan: Plan, counted: Mapping[str, Mapping[str, int]] = MappingProxyType({})) -> Cost:
-    """Count stages and training FLOPs (6 x trunk parameters x real tokens; PaLM, appendix B, without attention).
+def _summed(kind: Work, lines: list[Line]) -> Line:
+    needed, runs = sum(line.needed for line in lines), sum(line.runs for line in lines)
+    flops, tokens = total(line.flops for line in lines), total(line.tokens for line in lines)
+    return Line(kind, "", needed, runs, flops, tokens)
 
-    ``counted`` gives parameters by model name (``forward``, ``embedding``) for models that declare none.
-    """
-    models = tuple(_with_counts(model, counted.get(model.name)) for model in plan.sweep.models)
-    plan = replace(plan, sweep=plan.sweep.model_copy(update={"models": models}))
+
+def estimate(plan: Plan) -> Cost:
+    """Count stages and FLOPs (6 x trunk parameters x real tokens to train, 2 x to score; PaLM, appendix B, without
+    attention), for each kind and model. Tokens are what the catalogue says of rows and mean lengths."""
+    kinds = get_args(Work)
+    return Cost(tuple(line for kind in kinds for model in plan.sweep.models if (line := _line(plan, kind, model))))
+
+
+def _line(plan: Plan, kind: Work, model: Model) -> Line | None:
     sweep = plan.sweep
-    first = [cell for cell in plan.searches if cell.target is None]
-    second = [cell for cell in plan.searches if cell.target]
-    arms = sum(plan.arm(cell.arm).trained for cell in plan.cells)
-    shared = [Cell(model, arm, None, seed, "report") for model, arm, seed in plan.intermediates]
-    trained = [cell for cell in plan.cells if plan.target(cell.target or "").trained]
-    asked = {(c.model, c.arm, c.target): plan.target_search(c.model, c.arm, c.target or "") for c in trained}
-    wanted = sweep.search.repeats * sum(plan.space(cell).trials for cell in asked.values())
-    scored = [cell for cell in plan.cells if cell.seed == sweep.seeds[0] or not plan.seedless(cell)]
-    return Cost(
-        (
-            *_pretraining(plan),
-            _trials("intermediate trials", plan, first, None),
-            _trials("target trials", plan, second, wanted),
-            Line("intermediate", arms, len(shared), _sum(plan, shared)),
-            Line("target", len(trained), len(trained), _sum(plan, trained)),
-            Line("evaluate", len(plan.cells), len(scored), _scoring(plan, scored)),
-        )
-    )
+    cells = [cell for cell in plan.cells if cell.model == model.name]
+    searches = [cell for cell in plan.searches if cell.model == model.name]
+    trained = [cell for cell in cells if plan.target(cell.target or "").trained]
+    if kind == "pretrain":
+        return _made(kind, model, 1, 1, _pretraining_tokens(model)) if model.pretrain else None
+    if kind == "evaluate":
+        scored = [cell for cell in cells if cell.seed == sweep.seeds[0] or not plan.seedless(cell)]
+        return _made(kind, model, len(cells), len(scored), total(_scored_tokens(plan, cell) for cell in scored))
+    if kind == "intermediate trials":
+        return _trials(kind, plan, model, [cell for cell in searches if cell.target is None], None)
+    if kind == "target trials":
+        asked = {(c.arm, c.target): plan.target_search(c.model, c.arm, c.target or "") for c in trained}
+        wanted = sweep.search.repeats * sum(plan.space(cell).trials for cell in asked.values())
+        return _trials(kind, plan, model, [cell for cell in searches if cell.target], wanted)
+    if kind == "intermediate":
+        run = [Cell(name, arm, None, seed, "report") for name, arm, seed in plan.intermediates if name == model.name]
+        needed = sum(plan.arm(cell.arm).trained for cell in cells)
+    else:
+        run, needed = trained, len(trained)
+    return _made(kind, model, needed, len(run), total(_trained_tokens(plan, cell) for cell in run))
 
 
-def _pretraining(plan: Plan) -> Iterator[Line]:
-    """A line for the models that start from random weights, where there are any."""
-    models = [model for model in plan.sweep.models if model.pretrain]
-    flops = [_pretraining_flops(model) for model in models]
-    if models:
-        yield Line("pretrain", len(models), len(models), None if None in flops else sum(f for f in flops if f))
-
-
-def _pretraining_flops(model: Model) -> float | None:
-    recipe = model.pretrain
-    if recipe is None or model.params is None or model.embedding_params is None:
-        return None
-    if recipe.task.rows is None or recipe.task.tokens is None:
-        return None
-    trunk = model.params - model.embedding_params
-    return 6.0 * trunk * recipe.task.rows * recipe.task.tokens * recipe.epochs
-
-
-def _with_counts(model: Model, counted: Mapping[str, int] | None) -> Model:
-    if counted is None or model.params is not None:
-        return model
-    return model.model_copy(update={"params": counted["forward"], "embedding_params": counted["embedding"]})
-
-
-def _trials(stage: str, plan: Plan, searches: list[Cell], needed: int | None) -> Line:
+def _trials(kind: Work, plan: Plan, model: Model, searches: list[Cell], needed: int | None) -> Line:
     """A line of searches, each trial to its end; ``needed`` trials, or as many as run."""
-    each = [(plan.space(cell).trials, _flops(plan, cell)) for cell in searches]
+    each = [(plan.space(cell).trials, _trained_tokens(plan, cell)) for cell in searches]
     runs = sum(trials for trials, _ in each)
-    flops = [None if f is None else trials * f for trials, f in each]
-    whole = None if None in flops else sum(f for f in flops if f is not None)
-    return Line(stage, runs if needed is None else needed, runs, whole)
+    tokens = total(None if tokens is None else trials * tokens for trials, tokens in each)
+    return _made(kind, model, runs if needed is None else needed, runs, tokens)
 
 
-def _sum(plan: Plan, cells: list[Cell]) -> float | None:
-    flops = [_flops(plan, cell) for cell in cells]
-    return None if None in flops else sum(f for f in flops if f is not None)
+def _made(kind: Work, model: Model, needed: int, runs: int, tokens: float | None) -> Line:
+    trunk = trunk_params(model)
+    each = 2.0 if kind == "evaluate" else 6.0
+    flops = None if tokens is None or trunk is None else each * trunk * tokens
+    return Line(kind, model.name, needed, runs, flops, tokens)
 
 
-def _scoring(plan: Plan, cells: list[Cell]) -> float | None:
-    """Forward FLOPs (2 x trunk x tokens) of scoring ``cells`` in their languages."""
-    total = 0.0
-    for cell in cells:
-        model = next(m for m in plan.sweep.models if m.name == cell.model)
-        target = plan.target(cell.target or "")
-        rows, tokens = target.score_examples, target.task.tokens
-        if rows is None or tokens is None or model.params is None or model.embedding_params is None:
+def trunk_params(model: Model) -> int | None:
+    """Parameters outside the word table, which all of a token's arithmetic is with."""
+    known = model.params is not None and model.embedding_params is not None
+    return (model.params or 0) - (model.embedding_params or 0) if known else None
+
+
+def total(numbers: Iterable[float | None]) -> float | None:
+    """Their sum; None when any is unknown."""
+    found = 0.0
+    for number in numbers:
+        if number is None:
             return None
-        total += 2.0 * (model.params - model.embedding_params) * rows * len(target.languages) * tokens
-    return total
+        found += number
+    return found
 
 
-def _flops(plan: Plan, cell: Cell) -> float | None:
-    """Training FLOPs of one stage of the cell at the most epochs its search allows."""
-    model = next(m for m in plan.sweep.models if m.name == cell.model)
+def _pretraining_tokens(model: Model) -> float | None:
+    recipe = model.pretrain
+    if recipe is None or recipe.task.rows is None or recipe.task.tokens is None:
+        return None
+    return float(recipe.task.rows * recipe.task.tokens * recipe.epochs)
+
+
+def _scored_tokens(plan: Plan, cell: Cell) -> float | None:
+    """Tokens read to score a cell in its languages."""
+    target = plan.target(cell.target or "")
+    known = [rows for rows in (target.score_examples, target.task.test_rows) if rows is not None]
+    rows, tokens = min(known, default=None), target.task.tokens
+    return None if rows is None or tokens is None else float(rows * len(target.languages) * tokens)
+
+
+def _trained_tokens(plan: Plan, cell: Cell) -> float | None:
+    """Tokens that one stage of the cell trains on, at the most epochs its search allows."""
     source = plan.target(cell.target) if cell.target else plan.arm(cell.arm)
     tokens, epochs = _tokens(source), _epochs(plan, cell)
-    if tokens is None or epochs is None or model.params is None or model.embedding_params is None:
-        return None
-    return 6.0 * (model.params - model.embedding_params) * tokens * epochs
+    return None if tokens is None or epochs is None else tokens * epochs
 
 
 def _epochs(plan: Plan, cell: Cell) -> int | None:
@@ -161,8 +169,8 @@ def _tokens(source: Arm | Target) -> float | None:
     if len(lengths) < len(tasks):
         return None
     if len(rows) == len(tasks):
-        total = float(sum(r * t for r, t in zip(rows, lengths, strict=True)))
-        return total if source.examples is None else total * min(1.0, source.examples / sum(rows))
+        whole = float(sum(r * t for r, t in zip(rows, lengths, strict=True)))
+        return whole if source.examples is None else whole * min(1.0, source.examples / sum(rows))
     return None if source.examples is None else float(source.examples * max(lengths))
 
 
@@ -174,7 +182,7 @@ def _mixed_tokens(arm: Arm) -> float | None:
         return None
     left = min(1.0, (arm.examples or math.inf) / sum(rows or 0 for rows in published.values()))
     each = rows_each(mixture.sampling, {name: max(1, round(left * (rows or 0))) for name, rows in published.items()})
-    total = float(sum(rows * (tokens[name] or 0) for name, rows in each.items()))
+    mixed = float(sum(rows * (tokens[name] or 0) for name, rows in each.items()))
     if mixture.mlm:
-        total += masked_share(mixture.mlm.ratio) * sum(each.values()) * (tokens[mixture.mlm.task.name] or 0)
-    return total
+        mixed += masked_share(mixture.mlm.ratio) * sum(each.values()) * (tokens[mixture.mlm.task.name] or 0)
+    return mixed

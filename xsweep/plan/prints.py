@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from xsweep.models.model import Model, Shape
 from xsweep.spec.sweep import Sweep
 from xsweep.tasks.task import Part, Task
 
@@ -31,8 +32,17 @@ class Prints:
     models: Mapping[str, str]
     params: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Parameter counts by model name: ``forward``, ``total``, ``embedding``, ``trunk``."""
-    widths: Mapping[str, int] = field(default_factory=dict)
-    """Width of the hidden vectors by model name."""
+    shapes: Mapping[str, tuple[str, Shape]] = field(default_factory=dict)
+    """Type and shape of each model by its name, as its folder says."""
+
+    def filled(self, model: Model) -> Model:
+        """``model`` with its parameters, type and shape from its folder where its declaration leaves them out."""
+        told: dict[str, object] = {}
+        if model.params is None and (counted := self.params.get(model.name)):
+            told |= {"params": counted["forward"], "embedding_params": counted["embedding"]}
+        if model.shape is None and (read := self.shapes.get(model.name)):
+            told |= {"model_type": read[0], "shape": read[1]}
+        return model.model_copy(update=told) if told else model
 
 
 def readings(sweep: Sweep) -> Iterator[Reading]:

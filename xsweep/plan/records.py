@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from xsweep.models.model import Model
 from xsweep.plan.cells import BASELINE, Cell, Role
 from xsweep.plan.resolve import Resolver
-from xsweep.plan.stage import Hyper, Kind, Stage
+from xsweep.plan.stage import Hyper, Kind, Stage, Work
 from xsweep.spec.sweep import Arm
 from xsweep.store.manifests import Manifest
 from xsweep.tasks.catalog import sources_of
@@ -41,9 +41,19 @@ class Record:
     """Which of the repeated searches it belongs to, or its configuration comes from; seeds of one share a search."""
 
     @property
+    def work(self) -> Work | None:
+        """The row of the plan that it is counted in; None of a trial's earlier runs."""
+        if self.role == "report":
+            return self.kind
+        return None if self.trial is None and self.role == "search" else _TRIALS[self.kind]
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """The reporting seeds whose cells this stage fills."""
         return self.serves or (self.seed,)
+
+
+_TRIALS: Mapping[Kind, Work] = {"intermediate": "intermediate trials", "target": "target trials"}
 
 
 def collect(resolver: Resolver) -> list[Record]:

@@ -12,11 +12,12 @@ from typing import Any
 
 from xsweep.models.model import Model
 from xsweep.plan.cells import BASELINE, Cell, Plan, Role
+from xsweep.plan.layout import placement
 from xsweep.plan.prints import Prints
 from xsweep.plan.stage import Hyper, Job, Stage
 from xsweep.plan.study import Study
 from xsweep.plan.transfer import Regret, regret, transferred
-from xsweep.spec.sweep import Arm, Target, Training
+from xsweep.spec.sweep import Arm, Layout, Target, Training
 from xsweep.store.keys import content_key
 from xsweep.store.store import Store
 
@@ -30,6 +31,7 @@ class Resolver:
         self.store = store
         self._models = {model.name: model for model in plan.sweep.models}
         self._stages: dict[str, Stage] = {}
+        self._layouts: dict[str, Layout] = {}
         self._made: dict[tuple[object, ...], Stage] = {}
         """The same by what they were made from, which is quicker to compare than to hash."""
         self._studies: dict[Cell, Study] = {}
@@ -38,11 +40,14 @@ class Resolver:
         """Of the stages that are done with."""
 
     def model(self, name: str) -> Model:
-        """The model of that name, its parameters filled in from its weights where the file leaves them out."""
-        model, counted = self._models[name], self.prints.params.get(name, {})
-        if model.params is not None or not counted:
-            return model
-        return model.model_copy(update={"params": counted["forward"], "embedding_params": counted["embedding"]})
+        """The model of that name, what its declaration leaves out filled in from its folder."""
+        return self.prints.filled(self._models[name])
+
+    def layout(self, model: str) -> Layout:
+        """How the jobs of a model are laid on the machine; raises ``UsageError`` where it fits nowhere."""
+        if model not in self._layouts:
+            self._layouts[model] = placement(self.plan.sweep, self.model(model)).layout
+        return self._layouts[model]
 
     # ---- pretraining -----------------------------------------------------------------------------
 
@@ -127,8 +132,10 @@ class Resolver:
         decision, transfer = self.decision(before), self.plan.sweep.search.transfer
         if decision is None or transfer is None:
             return None
-        widths = self.prints.widths
-        return transferred(decision, transfer, widths[before.model] / widths[cell.model])
+        smaller, larger = self.model(before.model).shape, self.model(cell.model).shape
+        assert smaller is not None
+        assert larger is not None
+        return transferred(decision, transfer, smaller.width / larger.width)
 
     def cell(self, study: Study) -> Cell:
         """The search cell that a study belongs to."""
@@ -259,7 +266,8 @@ class Resolver:
             chain.insert(0, self._stages[parent])
         passed_on = ("pretrain", "intermediate")
         kept = [s for s in chain if s.kind in passed_on or (self.plan.sweep.keep == "all" and s.kind != "evaluate")]
-        return Job(tuple(chain), frozenset(s.key for s in kept if not (s.hyper and s.hyper.until)), begins)
+        keep = frozenset(s.key for s in kept if not (s.hyper and s.hyper.until))
+        return Job(tuple(chain), keep, self.layout(stage.model.name), begins)
 
     def ready(self) -> Iterator[tuple[str, Job]]:
         """(label, job) of every reporting stage that may run now and has not ended.

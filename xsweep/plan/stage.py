@@ -8,11 +8,14 @@ from functools import cached_property
 from typing import Any, Literal
 
 from xsweep.models.model import Model
-from xsweep.spec.sweep import Mixture, Training
+from xsweep.spec.sweep import Layout, Mixture, Training
 from xsweep.store.keys import content_key
 from xsweep.tasks.task import Task
 
 Kind = Literal["pretrain", "intermediate", "target", "evaluate"]
+
+Work = Literal["pretrain", "intermediate trials", "target trials", "intermediate", "target", "evaluate"]
+"""The same as a plan counts them: trials apart."""
 
 TRAINING_VERSION = 1
 """Semantic version of the training code: raised when a change to it changes results."""
@@ -108,19 +111,14 @@ class Stage:
 
 
 def _training_payload(training: Training) -> dict[str, Any]:
-    # Left out where it says nothing new, so that keys from before there was a choice stay as they were.
+    """The recipe; what it does not use is left out where there was no such choice before."""
     gone = {"schedule", "cooldown"} if training.schedule == "linear" else set()
-    return training.model_dump(mode="json", exclude=gone)
+    return training.model_dump(mode="json", exclude=gone if training.lora else gone | {"lora"})
 
 
 def _hyper_payload(hyper: Hyper) -> dict[str, Any]:
     until = {} if hyper.until is None else {"until": hyper.until}
     return {"lr": hyper.lr, "epochs": hyper.epochs, **until}
-
-
-def _training_payload(training: Training) -> dict[str, Any]:
-    """The recipe; what it does not use is left out where there was no such choice before."""
-    return training.model_dump(mode="json", exclude=None if training.lora else {"lora"})
 
 
 def _task_payload(task: Task) -> dict[str, Any]:
@@ -146,6 +144,8 @@ class Job:
 
     stages: tuple[Stage, ...]
     keep: frozenset[str] = field(default_factory=frozenset)
+    layout: Layout = field(default_factory=Layout)
+    """How it is laid on the machine; part of no key."""
     begins: bool = False
     """Whether the last stage leaves its beginning in the store, for runs that go further."""
 

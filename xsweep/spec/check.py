@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from xsweep.models.model import Model
 from xsweep.spec.node import Findings, Node, listed, shown
-from xsweep.spec.sweep import Arm, Layout, Search, Space, Target, Training
+from xsweep.spec.sweep import Arm, Layout, Layouts, Search, Space, Target, Training
 from xsweep.spec.words import did_you_mean
 from xsweep.tasks.task import Task
 
@@ -203,11 +203,20 @@ def carry(training: Training, arms: Iterable[Arm], targets: Iterable[Target], ro
         found.add(root, "no arm has a target's format and labels, so there is no head to carry", "train", "carry")
 
 
-def layout(value: Layout, tasks: Iterable[Task], root: Node, found: Findings) -> None:
+def layout(value: Layouts, tasks: Iterable[Task], root: Node, found: Findings) -> None:
     """A micro-batch holds at least one input."""
     longest: Any = max(tasks, key=lambda task: task.max_length, default=None)
-    if longest is not None and longest.max_length > value.tokens:
-        what = (
-            f"{value.tokens} tokens do not hold one input of {longest.name}, whose max_length is {longest.max_length}"
-        )
-        found.add(root, what, "layout", "tokens")
+    told: list[tuple[int, tuple[str, ...]]] = [(value.tokens or Layout().tokens, ("layout", "tokens"))]
+    told += [(fit.tokens, ("layout", "models", name, "tokens")) for name, fit in value.models.items() if fit.tokens]
+    for tokens, place in told:
+        if longest is not None and longest.max_length > tokens:
+            what = f"{tokens} tokens do not hold one input of {longest.name}, whose max_length is {longest.max_length}"
+            found.add(root, what, *place)
+
+
+def layout_models(value: Layouts, known: Sequence[str], root: Node, found: Findings) -> None:
+    """What is told for a model alone is told for one that the sweep has."""
+    for name in value.models:
+        if name not in known:
+            hint = did_you_mean(name, known)
+            found.add(root, f"the sweep has no model {shown(name)}{hint}", "layout", "models", name)

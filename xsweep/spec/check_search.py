@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from xsweep.models.model import Model
 from xsweep.spec.check import Part
 from xsweep.spec.node import Findings, Node, shown
-from xsweep.spec.sweep import Budget, Halving, Layout, Search, Target, Training, Transfer
+from xsweep.spec.sweep import Budget, Halving, Layouts, Search, Target, Training, Transfer
 from xsweep.spec.words import did_you_mean
 
 
@@ -90,7 +90,7 @@ def schedule(training: Training, root: Node, found: Findings) -> None:
         found.add(root, what, "train", "cooldown")
 
 
-def budget(value: Budget, layout: Layout | None, root: Node, found: Findings) -> None:
+def budget(value: Budget, layout: Layouts | None, root: Node, found: Findings) -> None:
     """A budget has a limit, and money a price. ``layout`` is None where it is wrong itself."""
     if value.gpu_hours is None and value.cost is None:
         found.add(root, "says nothing; give it gpu_hours or cost", "budget")

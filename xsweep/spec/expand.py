@@ -73,6 +73,15 @@ def model(node: Node, catalogue: Mapping[str, Model], folder: Path, found: Findi
     return node.with_fields(path=path.with_value(os.path.abspath(folder / path.value)))
 
 
+def layout(node: Node) -> Node:
+    """The layout, and those of single models, without what says ``auto``: left out, it is chosen."""
+    told = {key: inner for key, inner in node.fields.items() if inner.value != "auto"}
+    if "models" in told and told["models"].fields:
+        each = told["models"]
+        told["models"] = each.with_value({name: layout(inner) for name, inner in each.fields.items()})
+    return node.with_value(told) if node.fields else node
+
+
 def search(node: Node, found: Findings) -> Node:
     """The search with both its spaces written out."""
     spaces = {name: _space(node.fields[name], found) for name in ("intermediate", "target") if name in node.fields}

@@ -15,7 +15,7 @@ from xsweep.spec.check_control import controls
 from xsweep.spec.check_search import budget, schedule, spending
 from xsweep.spec.check_task import check_languages, check_task
 from xsweep.spec.node import Findings, Node, shown
-from xsweep.spec.sweep import Arm, Budget, Layout, Search, Sweep, Target, Training
+from xsweep.spec.sweep import Arm, Budget, Layouts, Search, Sweep, Target, Training
 from xsweep.spec.words import did_you_mean, unknown_field, validated
 from xsweep.spec.yaml12 import read
 from xsweep.tasks.catalog import CATALOG
@@ -62,6 +62,8 @@ class _Loader:
             controls(arms, [target for target, _ in targets], self.found)
         check.targets(targets, self.found)
         self._across(root, values, [arm for arm, _ in arms], [target for target, _ in targets])
+        if isinstance(layout := values.get("layout"), Layouts):
+            check.layout_models(layout, [model.name for model, _ in models], root, self.found)
         if isinstance(training := values.get("train"), Training):
             check.freeze(training, [model for model, _ in models], root, self.found)
             schedule(training, root, self.found)
@@ -105,6 +107,8 @@ class _Loader:
             nodes.pop(name, None)
         if "search" in nodes:
             nodes["search"] = expand.search(nodes["search"], self.found)
+        if "layout" in nodes:
+            nodes["layout"] = expand.layout(nodes["layout"])
         if "seeds" in nodes:
             nodes["seeds"] = expand.seeds(nodes["seeds"], self.found)
         values = {
@@ -124,7 +128,7 @@ class _Loader:
             check.search(search, seeds, expand.search(root.at("search"), self.found), self.found)
         if isinstance(training := values.get("train"), Training) and arms and targets:
             check.carry(training, arms, targets, root, self.found)
-        if isinstance(layout := values.get("layout", Layout()), Layout):
+        if isinstance(layout := values.get("layout", Layouts()), Layouts):
             used = [*(task for arm in arms for task in arm.reads), *(target.task for target in targets)]
             check.layout(layout, used, root, self.found)
 
@@ -134,7 +138,7 @@ class _Loader:
         if isinstance(search, Search) and isinstance(training, Training):
             spending(search, training, models, targets, values.get("seeds", ()), root, self.found)
         if isinstance(limits := values.get("budget"), Budget):
-            budget(limits, values.get("layout", None if "layout" in root.fields else Layout()), root, self.found)
+            budget(limits, values.get("layout", None if "layout" in root.fields else Layouts()), root, self.found)
 
     # Items
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -232,11 +232,18 @@ class Training(Declared):
     """Train adapters and head alone, in every stage and arm alike; needs the package's extra ``lora``."""
 
 
-class Layout(Declared):
-    """How stages are laid on the machine. Recorded with every result, part of no key."""
+class Gang(NamedTuple):
+    """What one worker group holds; groups of one gang can run each other's jobs."""
 
-    groups: Count | None = None
-    """Worker groups at once; as many as the cluster holds when left out."""
+    workers: int
+    cpus: int
+    gpus: float
+    """CPU cores and GPUs of each worker."""
+
+
+class Layout(Declared):
+    """How one job is laid on the machine. Recorded with its result, part of no key."""
+
     workers: Count = 1
     """Workers that share one stage."""
     cpus: Count = 1
@@ -245,13 +252,53 @@ class Layout(Declared):
     """GPUs per worker."""
     tokens: Count = 4096
     """Largest micro-batch of one worker, in tokens; padding included where there is any."""
-    gpu_hour_cost: Rate | None = None
-    """Price of one GPU for an hour, in whatever currency; without it nothing is priced."""
     recompute: bool = False
     """Keep each layer's input alone for the backward pass and compute the rest again: a third more work, and memory
     for activations that hardly grows with a layer's width."""
     checkpoint_seconds: Rate = 60.0
     """A running stage can lose at most this much work."""
+    ooms: Annotated[int, Field(ge=0)] = 0
+    """How often memory ran out under this job before; each time ``tokens`` was halved."""
+
+    @property
+    def gang(self) -> Gang:
+        """The worker group that it needs."""
+        return Gang(self.workers, self.cpus, self.gpus)
+
+    def halved(self) -> Layout:
+        """The layout to try again with when memory ran out: micro-batches of half the tokens, so twice as many."""
+        return self.model_copy(update={"tokens": max(1, self.tokens // 2), "ooms": self.ooms + 1})
+
+
+class Fit(Declared):
+    """What a model's layout may choose; what is left out, or ``auto``, the planner chooses from its memory."""
+
+    workers: Count | None = None
+    """Workers that share one stage. Left out: the fewest (1, 2, 4, ...) whose GPUs hold it; 1 without GPUs."""
+    recompute: bool | None = None
+    """Work activations out again on the way back: a third more arithmetic for a fraction of their memory. Left out:
+    only where it saves workers."""
+    tokens: Count | None = None
+    """Largest micro-batch of one worker, in tokens; 4096 when left out. The batch of a step stays what it is."""
+
+
+class Layouts(Fit):
+    """How a sweep's stages are laid on the machine: the ``layout`` of its file."""
+
+    groups: Count | None = None
+    """Worker groups at once; as many as the cluster holds when left out."""
+    cpus: Count = 1
+    """CPU cores, and torch threads, per worker."""
+    gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """GPUs per worker."""
+    gpu_memory: Rate = 80.0
+    """GB (10^9 bytes) of one GPU, which workers are chosen to fit into."""
+    gpu_hour_cost: Rate | None = None
+    """Price of one GPU for an hour, in whatever currency; without it nothing is priced."""
+    checkpoint_seconds: Rate = 60.0
+    """A running stage can lose at most this much work."""
+    models: Mapping[str, Fit] = {}
+    """Model -> what is told for it alone."""
 
 
 class Budget(Declared):
@@ -277,7 +324,7 @@ class Sweep(Declared):
     train: Training = Training()
     keep: Literal["none", "parents", "all"] = "parents"
     """Weights kept after use: none, those of intermediate stages, or all."""
-    layout: Layout = Layout()
+    layout: Layouts = Layouts()
     budget: Budget | None = None
     max_failures: Count = 20
     """The sweep stops once this many stages have failed of one cause in one launch."""

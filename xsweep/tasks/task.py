@@ -103,6 +103,8 @@ class Task(Declared):
     """Training rows as published, for plans made before the data is seen."""
     tokens: int | None = None
     """Mean tokens of a training row, for the same purpose."""
+    test_rows: int | None = None
+    """Rows scored per language as published, for the same purpose."""
 
     @property
     def one_list(self) -> bool:

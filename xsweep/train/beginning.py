@@ -15,14 +15,14 @@ from xsweep.train.checkpoint import Checkpoints, Saved, newest
 from xsweep.train.world import World
 
 
-def farthest(store: Store, stage: Stage, workers: int) -> int:
+def farthest(store: Store, stage: Stage) -> int:
     """The latest epoch before the stage's own end at which a run with the same beginning left it, or 0."""
     if stage.hyper is None:
         return 0
     folder = store.beginning(stage.beginning)
     if not folder.is_dir():
         return 0
-    return max((epoch for epoch in range(1, stage.end) if newest(_until(folder, epoch), workers) >= 0), default=0)
+    return max((epoch for epoch in range(1, stage.end) if newest(_until(folder, epoch)) >= 0), default=0)
 
 
 class Beginnings:

@@ -12,10 +12,16 @@ def after_step(step: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def at_start(kind: str, model: str) -> None:
-    """Raise when ``XSWEEP_FAILPOINT`` is ``start:<stage kind>:<model name>:raise``."""
+def at_start(kind: str, model: str, tokens: int) -> None:
+    """Raise when ``XSWEEP_FAILPOINT`` is ``start:<stage kind>:<model name>:raise``, and run out of memory when it is
+    ``start:<stage kind>:<model name>:oom:<tokens>`` and the micro-batches hold more than that."""
     if _armed(f"start:{kind}:{model}:raise"):
         raise RuntimeError("broken on purpose, by XSWEEP_FAILPOINT")
+    before, _, limit = os.environ.get("XSWEEP_FAILPOINT", "").rpartition(":")
+    if before == f"start:{kind}:{model}:oom" and _armed(f"{before}:{limit}") and tokens > int(limit):
+        import torch
+
+        raise torch.OutOfMemoryError("out of memory on purpose, by XSWEEP_FAILPOINT")
 
 
 def _armed(point: str) -> bool:

@@ -101,8 +101,7 @@ class Loop:
                 if len(self.state.history) < step // self._per_epoch:
                     self.state.history.append(self._score(step // self._per_epoch))
                 if step == self._schedule.parting > self.state.taken_steps:
-                    kept = self._optimizer.tensors(), asdict(self.state), self._optimizer.cut
-                    self._beginnings.leave(step, *kept)
+                    self._beginnings.leave(step, self._optimizer.tensors(), asdict(self.state), self._optimizer.cut)
                 if step == self.steps:
                     return self.state
                 step = self._epoch(step)

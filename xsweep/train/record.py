@@ -54,6 +54,8 @@ def commit(store: Store, stage: Stage, outcome: Outcome, layout: Layout, world: 
             "tokens": layout.tokens,
             "threads": layout.cpus,
             "device": world.device.type,
+            **({"recompute": True} if layout.recompute else {}),
+            **({"ooms": layout.ooms} if layout.ooms else {}),
         },
         versions={"training": str(TRAINING_VERSION), **_versions()},
         timings=outcome.timings,

@@ -17,7 +17,6 @@ from xsweep.models.heads import Joint, Network, make_head
 from xsweep.models.load import head_settings, hidden_width, positions, set_recompute, word_table
 from xsweep.plan.mixing import head_groups, head_names, head_shape
 from xsweep.plan.stage import Job, Stage
-from xsweep.spec.sweep import Layout
 from xsweep.store.manifests import Status
 from xsweep.store.store import Store
 from xsweep.tasks.formats import FORMATS
@@ -47,11 +46,10 @@ TRAINED = ("ok", "degenerate")
 
 @dataclass(frozen=True)
 class Context:
-    """Where a job reads and writes, and how it is laid on the machine."""
+    """Where jobs read and write."""
 
     store: Path
     sources: Sources
-    layout: Layout
 
 
 def run_job(job: Job, context: Context, world: World, on_step: OnStep | None = None) -> list[dict[str, Any]]:
@@ -62,7 +60,7 @@ def run_job(job: Job, context: Context, world: World, on_step: OnStep | None = N
     ends the job, and must come on all workers at the same step. Returns, for each stage, ``key``, ``kind``,
     ``status``, ``reason`` and ``score``. Raises ``DataError`` and ``EnvironmentProblem``, on all workers.
     """
-    torch.set_num_threads(context.layout.cpus)
+    torch.set_num_threads(job.layout.cpus)
     if world.device.type == "cuda":
         torch.use_deterministic_algorithms(True, warn_only=True)
     runner = _Runner(job, context, world, on_step)
@@ -127,15 +125,15 @@ class _Runner:
         self._statuses[stage.key] = outcome.status
         with self._world.together():
             if self._world.first:
-                commit(self._store, stage, outcome, self._context.layout, self._world)
+                commit(self._store, stage, outcome, self._job.layout, self._world)
         return summary(stage, outcome.status, outcome.reason, outcome.metrics)
 
     def _outcome(self, stage: Stage) -> Outcome:
-        at_start(stage.kind, stage.model.name)
+        at_start(stage.kind, stage.model.name, self._job.layout.tokens)
         if stage.parent is not None and self._status(stage.parent) not in TRAINED:
             return Outcome("diverged", f"its parent {stage.parent} {self._status(stage.parent)}")
         with self._world.together():
-            taken = farthest(self._store, stage, self._world.size)
+            taken = farthest(self._store, stage)
         taken = self._world.agree(taken)
         with self._world.together():
             ready = self._prepare(stage, taken)
@@ -158,8 +156,8 @@ class _Runner:
             raise EnvironmentProblem(f"{folder}: the model has changed since it was planned; run again")
         base = live(folder, stage.model_print, stage.training, self._world)
         _check_fit(stage, folder, base)
-        set_recompute(base.encoder, self._context.layout.recompute)
-        layout, params = self._context.layout, count_params(folder)
+        set_recompute(base.encoder, self._job.layout.recompute)
+        layout, params = self._job.layout, count_params(folder)
         cost = None if unpadded(base.encoder) else price(self._world.device.type, params["trunk"])
         return _Ready(
             stage,
@@ -253,7 +251,7 @@ class _Runner:
             work = self._store.work(stage.key)
         load = ready.load_seconds + time.perf_counter() - start
         development = found.development
-        checkpoints = Checkpoints(work, self._world, self._context.layout.checkpoint_seconds)
+        checkpoints = Checkpoints(work, self._world, self._job.layout.checkpoint_seconds)
         leaves = self._job.begins and stage is self._job.stages[-1]
         beginnings = Beginnings(self._store, stage, self._world, taken=ready.taken, leaves=leaves)
         trained = (ready.network, found.parts, found.batches, stage)

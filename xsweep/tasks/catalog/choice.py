@@ -126,5 +126,6 @@ TASKS = (
         licence="CC BY 4.0 (XCOPA, Social IQa), BSD 2-Clause (COPA)",
         rows=33_810,
         tokens=103,
+        test_rows=500,
     ),
 )

@@ -103,5 +103,6 @@ TASKS = (
         licence="CC BY-NC 4.0",
         rows=392_702,
         tokens=43,
+        test_rows=5010,
     ),
 )

@@ -53,5 +53,6 @@ TASKS = (
         licence="free for any purpose, with acknowledgement of Google LLC",
         rows=49_401,
         tokens=63,
+        test_rows=2000,
     ),
 )
