@@ -175,7 +175,7 @@ def ours(case: Case, table: Callable[..., AbstractContextManager[None]] = trimme
 
     layout = Layout(cpus=1, tokens=16384 if case.gpu else 4096, checkpoint_seconds=1e9)
     with tempfile.TemporaryDirectory() as store, patch("xsweep.train.stage.trimmed", table), _peak(case.gpu) as peak:
-        run_job(Job((case.stage,)), Context(Path(store), case.sources, layout), World.single(), step)
+        run_job(Job((case.stage,), layout=layout), Context(Path(store), case.sources), World.single(), step)
     return Run(clock.seconds, tokens[-1] - tokens[0], losses, *peak)
 
 

@@ -72,7 +72,7 @@ def test_every_language_is_scored_above_chance(shared: Path, ladder: Path, tmp_p
         examples=ROWS,
     )
     stages = (trained, *(scoring(trained, each, sources) for each in (task, *others)))
-    run_job(Job(stages), Context(tmp_path / "store", sources, Layout(tokens=2048, cpus=2)), World.single())
+    run_job(Job(stages, layout=Layout(tokens=2048, cpus=2)), Context(tmp_path / "store", sources), World.single())
     scores: dict[str, float] = {}
     for stage in stages[1:]:
         manifest = Store(tmp_path / "store").manifest(stage.key)

@@ -147,13 +147,13 @@ def own_rows(rows: int, rank: int, size: int) -> slice:
     return slice(min(rank * each, rows), min((rank + 1) * each, rows))
 
 
-def newest(folder: Path, workers: int | None = None) -> int:
-    """Step of the newest whole checkpoint in ``folder`` of this version, or -1; of as many ``workers``, where told."""
+def newest(folder: Path) -> int:
+    """Step of the newest whole checkpoint in ``folder`` of this version, or -1."""
     found = [-1]
     for marker in folder.glob("checkpoint-*/whole.json"):
         value = json.loads(marker.read_bytes())
         whole = all(_size(marker.parent / name) == size for name, size in value["files"].items())
-        if whole and value.get("version") == VERSION and workers in (None, value["world"]):
+        if whole and value.get("version") == VERSION:
             found.append(int(value["step"]))
     return max(found)
 

@@ -67,7 +67,7 @@ def run_job(job: Job, context: Context, world: World, on_step: OnStep | None = N
     return [runner.run(stage) for stage in job.stages]
 
 
-def todo(job: Job, store: Store, workers: int) -> frozenset[str]:
+def todo(job: Job, store: Store) -> frozenset[str]:
     """Keys of the stages that have to run: not ended yet, or ended with weights that are needed and gone.
 
     A stage that has a checkpoint to go on from does not need its parent's weights.
@@ -81,7 +81,7 @@ def todo(job: Job, store: Store, workers: int) -> frozenset[str]:
             if not (leaves and stage.key in needed and not store.has_weights(stage.key)):
                 continue
         keys.add(stage.key)
-        begun = newest(store.folder(stage.key) / "work") >= 0 or farthest(store, stage, workers)
+        begun = newest(store.folder(stage.key) / "work") >= 0 or farthest(store, stage)
         if stage.parent is not None and not begun:
             needed.add(stage.parent)
     return frozenset(keys)
@@ -108,7 +108,7 @@ class _Runner:
         self._job, self._context, self._world, self._on_step = job, context, world, on_step
         self._store = Store(context.store)
         with world.together():
-            found = todo(job, self._store, world.size)
+            found = todo(job, self._store)
         self._todo = {stage.key for stage in job.stages if world.agree(int(stage.key in found))}
         self._statuses: dict[str, str] = {}
         self._held: tuple[Stage, Network | Joint] | None = None
