@@ -8,7 +8,7 @@ import torch
 import transformers
 from torch import nn
 
-from xsweep.models.catalog import MODELS, described
+from xsweep.models.catalog import MODELS, confounds, described
 from xsweep.models.families import FAMILIES, family
 from xsweep.models.model import Model
 
@@ -78,7 +78,7 @@ def test_parameters_are_those_of_the_architecture(model: Model) -> None:
 
 def test_names_and_ladders() -> None:
     assert all(name == model.name for name, model in MODELS.items())
-    assert {"xlmr", "xlmr-xl", "mt5", "eurobert", "mmbert", "qwen3", "world", ""} == {m.ladder for m in MODELS.values()}
+    assert {"xlmr", "mt5", "eurobert", "mmbert", "qwen3", "world", ""} == {m.ladder for m in MODELS.values()}
     assert all(model.pooling == family(model.model_type).pooling for model in PUBLISHED)
     assert {model.model_type for model in PUBLISHED} == set(FAMILIES) - {"roberta"}
 
@@ -88,3 +88,12 @@ def test_what_a_family_says_stands_beside_an_entry() -> None:
     assert (entry["kind"], entry["norm"], entry["positions"]) == ("encoder-decoder", "pre", "relative")
     assert entry["cut"] == "each of block, the rest with the root"
     assert entry["trunk_params"] + entry["embedding_params"] == entry["params"]
+
+
+def test_what_differs_beside_size_is_told() -> None:
+    small, large, tall = (MODELS[name] for name in ("xlmr-base", "xlmr-large", "xlmr-xxl"))
+    assert confounds([small, large, MODELS["qwen3-0.6b"]]) == []
+    (told,) = confounds([small, tall])
+    assert told.endswith(
+        "xlmr differ in more than size: pretraining tokens (0.5T, 6T), placement of the norm (post and pre)"
+    )

@@ -21,7 +21,7 @@ STAGE = Stage(
 
 def test_the_key_is_golden() -> None:
     """A change here makes every stored result unreachable: raise TRAINING_VERSION on purpose, never by accident."""
-    assert STAGE.key == "b771c4ec0b1de9bd62100b5d35e80996"
+    assert STAGE.key == "04eb589e70497bd519207b8d7d474fd8"
 
 
 def test_names_for_people_stay_out_of_the_key() -> None:

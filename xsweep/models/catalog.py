@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xsweep.models.families import family
@@ -44,9 +44,8 @@ def _published(
 
 
 _XLMR = {"ladder": "xlmr", "tokens": 6 * 10**12, "languages": 100, "licence": "MIT"}
-_XLMR_XL = {**_XLMR, "ladder": "xlmr-xl", "tokens": 5 * 10**11}
-"""A ladder of its own: the larger XLM-R put the norm first and read a twelfth of the tokens, so that size is not all
-that differs from the smaller ones."""
+_XLMR_XL = {**_XLMR, "tokens": 5 * 10**11}
+"""The larger XLM-R put the norm first and read a twelfth of the tokens: ``confounds`` tells it wherever both appear."""
 _MT5 = {"ladder": "mt5", "tokens": 10**12, "languages": 101, "licence": "Apache-2.0"}
 _EUROBERT = {"ladder": "eurobert", "tokens": 5 * 10**12, "languages": 15, "licence": "Apache-2.0"}
 _MMBERT = {"ladder": "mmbert", "tokens": 3 * 10**12, "languages": 1833, "licence": "MIT"}
@@ -258,3 +257,17 @@ def described(model: Model) -> dict[str, Any]:
         "cut": f"each of {known.stack}, the rest with the root",
         "trunk_params": trunk,
     }
+
+
+def confounds(models: Sequence[Model]) -> list[str]:
+    """Of each ladder among ``models``, in words, what else differs between its sizes, as far as the catalogue knows."""
+    said = []
+    for ladder in dict.fromkeys(model.ladder for model in models if model.ladder):
+        rungs = [model for model in models if model.ladder == ladder]
+        read = {model.tokens for model in rungs if model.tokens}
+        norms = {family(model.model_type).norm for model in rungs if model.model_type}
+        differ = [f"pretraining tokens ({', '.join(f'{n / 1e12:g}T' for n in sorted(read))})"] if len(read) > 1 else []
+        differ += [f"placement of the norm ({' and '.join(sorted(norms))})"] if len(norms) > 1 else []
+        if differ:
+            said.append(f"sizes of the ladder {ladder} differ in more than size: {', '.join(differ)}")
+    return said

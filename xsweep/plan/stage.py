@@ -17,7 +17,7 @@ Kind = Literal["pretrain", "intermediate", "target", "evaluate"]
 Work = Literal["pretrain", "intermediate trials", "target trials", "intermediate", "target", "evaluate"]
 """The same as a plan counts them: trials apart."""
 
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 """Semantic version of the training code: raised when a change to it changes results."""
 
 

@@ -11,6 +11,7 @@ import polars as pl
 
 from xsweep.analysis.design import BASELINE, Design
 from xsweep.analysis.gains import ALL, ENGLISH, HEADLINE
+from xsweep.models.catalog import confounds
 from xsweep.plan.mixing import described
 from xsweep.report.words import DASH, count, family_name, interval, points, size
 from xsweep.spec.sweep import Sweep
@@ -160,8 +161,8 @@ def _trials(row: Mapping[str, Any]) -> str:
 
 
 def declared(sweep: Sweep) -> list[str]:
-    """What the sweep file declares that makes its numbers differ from a full fine-tune."""
-    said = []
+    """What a reader of its numbers must know of the sweep: its models, and where it differs from a full fine-tune."""
+    said = confounds(sweep.models)
     if sweep.train.freeze != "none":
         said.append(f"frozen in every stage: {sweep.train.freeze}")
     if sweep.train.lora:
