@@ -34,7 +34,7 @@ HEADS |= {"mmbert-small": 6, "qwen3-4b": 32, "qwen3-8b": 32, "xlmr-large": 16}
 def config(model: Model) -> Any:
     """The published configuration."""
     assert model.shape is not None
-    layers, width, ffn, words = model.shape.model_dump().values()
+    layers, width, ffn, words = (getattr(model.shape, name) for name in ("layers", "width", "ffn", "vocabulary"))
     heads = HEADS.get(model.name, 12)
     if model.model_type == "mt5":
         shape = {"num_layers": layers, "d_model": width, "d_ff": ffn, "num_heads": heads, "num_decoder_layers": layers}

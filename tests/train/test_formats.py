@@ -143,7 +143,7 @@ def test_ccg_trains_on_a_local_file(place: Place, written: Path) -> None:
     sentence = "w1\tNP\nw2\t(S[dcl]\\NP)/NP\nw3\tN\nw4\t.\n"
     for split, times in (("train", 40), ("validation", 12)):
         (folder / f"{split}.conll").write_text("\n".join([sentence] * times))
-    stage = place.stage(CATALOG["ccg"], place.model(), hyper=Hyper(2e-2, 4))
+    stage = place.stage(CATALOG["ccg"], place.model("long", max_position_embeddings=128), hyper=Hyper(2e-2, 4))
     (trained,) = run(place.context(), stage)
     assert trained.metrics["train_examples"] == 40
     assert trained.metrics["score"] == trained.metrics["dev"][-1]["accuracy"] == 100

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.train.gang import run_gang
-from tests.train.small import DATA, Place
+from tests.train.small import DATA, Place, run_job
 from tests.train.test_batches import ragged
 from xsweep.models.heads import Network
 from xsweep.models.load import load_encoder, word_table
@@ -23,7 +23,7 @@ from xsweep.store.store import Store
 from xsweep.tasks.features import Noise
 from xsweep.train import live, trim
 from xsweep.train.loop import Progress
-from xsweep.train.stage import Context, run_job
+from xsweep.train.stage import Context
 from xsweep.train.trim import Trimmed, trimmed
 from xsweep.train.world import World
 
@@ -70,7 +70,7 @@ def test_no_bit_of_any_tensor_differs(
 ) -> None:
     """Twenty steps and more, with development scores of other tokens between."""
     training = Training(batch_size=8, weight_decay=decay, clip=clip)
-    model = place.model("many", vocab_size=ROWS)
+    model = place.model("roomy", vocab_size=ROWS)
     stage = place.stage(place.task("others"), model, training=training, hyper=Hyper(3e-3, 5))
     monkeypatch.setattr(trim, "_CHUNK", {"cpu": 1000})
     small, context = run(place, "trimmed", stage)
@@ -87,7 +87,7 @@ def test_no_bit_of_any_tensor_differs(
 
 def test_in_bf16_the_masters_are_trimmed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     training = Training(batch_size=8, precision="bf16")
-    stage = place.stage(place.task("others"), place.model("many", vocab_size=ROWS), training=training)
+    stage = place.stage(place.task("others"), place.model("roomy", vocab_size=ROWS), training=training)
     small, _ = run(place, "trimmed", stage)
     monkeypatch.setattr("xsweep.train.stage.trimmed", whole)
     dense, _ = run(place, "dense", stage)
@@ -100,7 +100,7 @@ def test_the_next_stage_and_the_scores_see_the_whole_table(
     place: Place, form: str, sizes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From an intermediate task, in memory, to a target of other tokens, and to test rows of others again."""
-    model = place.model("many", vocab_size=ROWS)
+    model = place.model("roomy", vocab_size=ROWS)
     first = place.stage(place.task("others"), model, kind="intermediate", hyper=Hyper(1e-3, 1))
     second = place.stage(place.task(DATA[form], form), model, hyper=Hyper(1e-3, 1), parent=first.key)
     last = place.evaluate(second)
@@ -115,7 +115,7 @@ def test_the_next_stage_and_the_scores_see_the_whole_table(
 
 def interrupted(place: Place) -> tuple[Stage, Context]:
     """A stage that one worker left after seven of ten steps."""
-    stage = place.stage(place.task("others"), place.model("many", vocab_size=ROWS))
+    stage = place.stage(place.task("others"), place.model("roomy", vocab_size=ROWS))
 
     def stop(progress: Progress) -> None:
         if progress.step == 7:
@@ -147,17 +147,17 @@ def test_two_workers_go_on_with_the_whole_table(place: Place, tmp_path: Path) ->
 
 
 def test_after_a_stage_that_was_stopped_the_table_is_whole(place: Place) -> None:
-    stage = place.stage(place.task("others"), place.model("many", vocab_size=ROWS))
+    stage = place.stage(place.task("others"), place.model("roomy", vocab_size=ROWS))
 
     def stop(progress: Progress) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run_job(Job((stage,), frozenset()), place.context(), World.single(), stop)
-    base = live.live(place.mirror / "made--many", stage.model_print, stage.training, World.single())
+    base = live.live(place.mirror / "made--roomy", stage.model_print, stage.training, World.single())
     assert len(word_table(base.encoder)) == ROWS
     base.reset(0)
-    fresh = load_encoder(place.mirror / "made--many", None)
+    fresh = load_encoder(place.mirror / "made--roomy", None)
     assert all(map(torch.equal, base.encoder.parameters(), fresh.parameters()))
 
 
