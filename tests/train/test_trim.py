@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.train.gang import run_gang
-from tests.train.small import DATA, Place
+from tests.train.small import DATA, Place, run_job
 from tests.train.test_batches import ragged
 from xsweep.models.heads import Network
 from xsweep.models.load import load_encoder, word_table
@@ -23,7 +23,7 @@ from xsweep.store.store import Store
 from xsweep.tasks.features import Noise
 from xsweep.train import live, trim
 from xsweep.train.loop import Progress
-from xsweep.train.stage import Context, run_job
+from xsweep.train.stage import Context
 from xsweep.train.trim import Trimmed, trimmed
 from xsweep.train.world import World
 
