@@ -162,8 +162,15 @@ def whole(*_: Any) -> Iterator[None]:
 def compiled(encoder: nn.Module, on: bool) -> None:
     """In place of ``set_recompute``: each layer is compiled, too."""
     set_recompute(encoder, on)
+    encoder.register_forward_pre_hook(_worked_out, with_kwargs=True)
     for layer in layers(encoder):
         layer.compile(dynamic=True)
+
+
+def _worked_out(_: nn.Module, given: Any, named: Any) -> None:
+    """What layers ask of the segments is known before: a compiler need not see how."""
+    for name in ("edges", "longest"):
+        getattr(named["segments"], name)
 
 
 def ours(

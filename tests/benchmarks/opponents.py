@@ -61,9 +61,9 @@ def theirs(case: Case, how: Theirs, features: Features, steps: int) -> Run:
     clock, model, training = Clock(case), _model(case), case.training
     # What a stage asked for would slow others down.
     torch.use_deterministic_algorithms(False)
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"bf16": case.gpu}
     if how.tuned:
-        options |= {"bf16": True, "torch_compile": True, "dataloader_num_workers": 4}
+        options |= {"torch_compile": True, "dataloader_num_workers": 4}
     if how.grouped:
         options["train_sampling_strategy"] = "group_by_length"
     with tempfile.TemporaryDirectory() as out:

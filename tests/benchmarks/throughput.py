@@ -79,19 +79,17 @@ def compare(case: Case, repeats: int) -> Found:
     runs, failed = _in_turn(ways, repeats)
     cost, trunk = padding(case, rows), count_params(case.folder)["trunk"]
     found: Found = {"steps": steps, **cost, "planned": _planned(case, rows)}
-    if not case.gpu:
-        found["peak_bytes"] = held(case)
-        found["planned_to_peak"] = found["planned"] / found["peak_bytes"]
+    ratios: dict[str, float] = {}
     if "xsweep" in runs:
+        first = runs["xsweep"][0]
+        found["peak_bytes"] = first.peak or held(case)
+        found["planned_to_peak"] = found["planned"] / found["peak_bytes"]
         # By real token, since batches by length leave another one out of the time.
         each = {name: _median(of) / of[0].tokens for name, of in runs.items()}
         ratios = {name: value / each["xsweep"] for name, value in each.items()}
-        if "longest" in ratios:
+        if not case.gpu and "loop" in runs:
             found |= {"share": ratios["longest"] / cost["ceiling"], "share_of_loop": ratios["loop"] / cost["ceiling"]}
-        same = [name for name in ("longest", "max", "loop") if name in runs and not case.gpu]
-        found |= {"loss_apart": max(_apart(runs["xsweep"][0], runs[name][0]) for name in same)} if same else {}
-    else:
-        ratios = {}
+            found["loss_apart"] = max(_apart(first, runs[name][0]) for name in ("longest", "max", "loop"))
     lines = {name: {"ratio": ratios.get(name), **_rates(of, case, trunk)} for name, of in runs.items()}
     return {**found, "variants": lines | {name: {"failed": why} for name, why in failed.items()}}
 
@@ -182,6 +180,8 @@ def _in_turn(ways: Mapping[str, Callable[[], Run]], repeats: int) -> tuple[dict[
             try:
                 runs.setdefault(name, []).append(ways[name]())
             except Exception as error:  # another's result is worth having: memory ran out, a compiler gave up
+                if not torch.cuda.is_available():
+                    raise
                 failed[name] = f"{type(error).__name__}: {error}".splitlines()[0]
                 runs.pop(name, None)
             if torch.cuda.is_available():
@@ -231,7 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> Found:
     parser.add_argument("--rows", nargs="+", default=own, metavar="SHAPE:ROWS", help=" ".join(own))
     parser.add_argument("--batch", type=int, default=128 if gpu else 0, help="32, of SQuAD 16, of trim 8, when 0")
     parser.add_argument("--steps", type=int, default=32 if gpu else 5)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3 if gpu else 5)
     given = parser.parse_args(arguments)
     wanted, answer = [tuple(row.partition(":")[::2]) for row in given.rows], dict[str, Any]()
     for shape, name in wanted:
