@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -66,7 +68,8 @@ def theirs(case: Case, how: Theirs, features: Features, steps: int) -> Run:
         options |= {"torch_compile": True, "dataloader_num_workers": 4}
     if how.grouped:
         options["train_sampling_strategy"] = "group_by_length"
-    with tempfile.TemporaryDirectory() as out:
+    # Its settings stay behind in the environment, and the next one would be compiled too.
+    with tempfile.TemporaryDirectory() as out, patch.dict(os.environ):
         arguments = TrainingArguments(
             out,
             per_device_train_batch_size=case.batch,
