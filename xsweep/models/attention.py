@@ -3,6 +3,14 @@
 Everything but the attention product works token by token, so one row of all real tokens through the encoder computes
 what padded rows do, less the padding. Our attention function is registered with ``transformers``; it is handed the
 ``Segments`` through the encoder's keyword arguments. Without them it is ``sdpa``, as in every other call.
+
+Attention is computed in one of two ways. A GPU's kernel for sequences of any length runs in half precision and without
+dropout in attention; everything else, so also a model whose own configuration drops attention (published XLM-R does, by
+0.1, unless a recipe's ``dropout`` says otherwise), is padded in blocks for the product alone: what dropout means is not
+changed for speed. ``tests/benchmarks/throughput.py`` says which one ran, and what the other would have taken.
+
+Nothing is compiled (``torch.compile``): on a core it gains 1 % where arithmetic counts and takes minutes to begin, and
+what it gains on a GPU has not been measured; the benchmark has a line for it.
 """
 
 from __future__ import annotations

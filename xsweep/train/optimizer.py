@@ -24,6 +24,8 @@ class Optimizer:
         self._network = network
         self._own = {name: local(parameter) for name, parameter in self.parameters.items()}
         self._trimmed = trimmed_tables(network)
+        # Looked up once: walking a small network's modules takes a twentieth of its step.
+        self._mastered = any(master(parameter) is not None for parameter in self.parameters.values())
         for leaf in self._own.values():
             leaf.grad = None  # a master outlives its stage, and one that broke off may have left a gradient
         leaves = {name: leaf for name, leaf in self._own.items() if leaf.numel()}
@@ -52,7 +54,8 @@ class Optimizer:
             table.decay(1 - rated * self._recipe.weight_decay)
         self._adam.step()
         self._adam.zero_grad()
-        settle(self._network)
+        if self._mastered:
+            settle(self._network)
 
     @property
     def cut(self) -> dict[str, int]:
