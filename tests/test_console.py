@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from xsweep.console import line, spoken, watching, where_the_time_went
-from xsweep.engine.progress import Event
+from xsweep.console import MOST_RUNNING, View, line, spoken, watching, where_the_time_went
+from xsweep.engine.progress import Event, Running
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,31 @@ def test_phases_that_took_no_time_are_left_out() -> None:
 
 def test_a_line_has_no_trailing_space() -> None:
     assert line(Event("note", "checking x")) == "note              checking x"
+
+
+def test_the_live_view_says_how_far_all_is_and_what_runs() -> None:
+    view = View()
+    assert not view.take(Event("note", "checking train/snli"))
+    assert view.lines(0.0, 100) == ["checking train/snli"]
+    far = {"done": 4, "total": 20, "left": 130.0, "studies": (1, 6), "hours": (0.25, 2.0), "gpus": True}
+    assert view.take(Event("stage", "small / nli / s1", "ok", **far))  # type: ignore[arg-type]
+    jobs = (Running("small / nli, lr 1e-05", 10.0, 100.0, 12345.6), Running("x" * 90, 40.0))
+    assert not view.take(Event("running", "", running=jobs))
+    first, second, *rest = view.lines(3710.0 - 3630.0, 100)
+    assert first == "studies 1 of 6 · jobs 4 of 20 · about 2 min left"
+    assert second == "GPU-hours of this launch: 0.25 of about 2"
+    assert rest[0].split() == ["small", "/", "nli,", "lr", "1e-05", "1:10", "~0:30", "left", "~12,346", "tokens/s"]
+    assert rest[1].split() == ["x" * 53 + "…", "0:40"]
+    assert all(len(row) <= 100 for row in rest)
+    assert "1:01:10" in view.lines(3680.0, 100)[2]
+    assert "~0:00 left" in view.lines(3680.0, 100)[2], "later than its like"
+
+
+def test_the_live_view_counts_what_it_has_no_room_for() -> None:
+    view = View()
+    view.take(Event("phase", "searching", total=9))
+    assert view.lines(0.0, 80)[-1] == "  waiting for a worker group"
+    assert "worker-hours of this launch: 0 of unknown" in view.lines(0.0, 80)
+    view.take(Event("running", "", running=tuple(Running(f"j{i}", 0.0) for i in range(MOST_RUNNING + 3))))
+    assert view.lines(0.0, 80)[-1] == "  and 3 more"
+    assert len(view.lines(0.0, 80)) == 2 + MOST_RUNNING + 1

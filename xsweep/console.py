@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from xsweep.engine.progress import Event
+    from xsweep.engine.progress import Event, Running
 
     Watch = Callable[[Event], None]
+
+
+MOST_RUNNING = 12
+"""Jobs that the live view names; the others are counted."""
 
 
 @contextmanager
@@ -20,24 +25,75 @@ def watching() -> Iterator[Watch]:
         yield _print_plain
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.live import Live
+    from rich.text import Text
 
-    console = Console(highlight=False)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(24), MofNCompleteColumn())
-    with Progress(*columns, TextColumn("{task.fields[left]}", markup=False), console=console, transient=True) as bar:
-        task = bar.add_task("preparing", total=None, left="")
+    console, view = Console(highlight=False), View()
+
+    def drawn() -> Text:
+        lines = view.lines(time.monotonic(), console.width)
+        return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
+
+    with Live(console=console, get_renderable=drawn, refresh_per_second=2, transient=True) as live:
 
         def watch(event: Event) -> None:
-            if event.what == "running":
-                bar.update(task, description=event.label or "waiting for a worker group")
-            elif event.what == "note" and not event.total:
-                bar.update(task, description=event.label)
-            else:
-                bar.console.print(line(event), markup=False, soft_wrap=True)
-            if event.total:
-                bar.update(task, total=event.total, completed=event.done, left=spoken(event.left))
+            if view.take(event):
+                live.console.print(line(event), markup=False, soft_wrap=True)
 
         yield watch
+
+
+class View:
+    """What the live view shows: how far the run is, and what runs now."""
+
+    def __init__(self) -> None:
+        self._far: Event | None = None
+        self._running: tuple[Running, ...] = ()
+        self._note = "preparing"
+
+    def take(self, event: Event) -> bool:
+        """Remember what the event says; whether it is also worth a line that stays."""
+        if event.total:
+            self._far = event
+        if event.what == "running":
+            self._running = event.running
+            return False
+        if event.what == "note" and not event.total:
+            self._note = event.label
+            return False
+        return True
+
+    def lines(self, now: float, width: int) -> list[str]:
+        """The view, at the moment ``now`` of ``time.monotonic``, for a terminal ``width`` columns wide."""
+        far = self._far
+        if far is None:
+            return [self._note]
+        unit, (spent, whole) = "GPU-hours" if far.gpus else "worker-hours", far.hours
+        shown = list(self._running[:MOST_RUNNING])
+        room = max(20, width - 46)
+        return [
+            f"studies {far.studies[0]} of {far.studies[1]} · jobs {far.done} of {far.total} · {spoken(far.left)}",
+            f"{unit} of this launch: {spent:.3g} of {'unknown' if whole is None else f'about {whole:.3g}'}",
+            *(_job(job, now, room) for job in shown),
+            *([f"  and {len(self._running) - len(shown)} more"] if len(self._running) > len(shown) else []),
+            *([] if shown else ["  waiting for a worker group"]),
+        ]
+
+
+def _job(job: Running, now: float, room: int) -> str:
+    """A running job: since when, how long still, and the tokens per second of its like."""
+    label = job.label if len(job.label) <= room else job.label[: room - 1] + "…"
+    passed = now - job.since
+    left = "" if job.usual is None else f"~{_clock(max(0.0, job.usual - passed))} left"
+    rate = "" if job.rate is None else f"~{job.rate:,.0f} tokens/s"
+    return f"  {label:<{room}} {_clock(passed):>8} {left:>14} {rate:>18}".rstrip()
+
+
+def _clock(seconds: float) -> str:
+    """``1:02:03`` or ``2:03``."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def _print_plain(event: Event) -> None:

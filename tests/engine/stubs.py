@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import random
 import signal
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from xsweep.plan.stage import Hyper, Job, Stage
 from xsweep.spec.sweep import Training
 
 RUNNER = "tests.engine.stubs:run"
+LATE = "tests.engine.stubs:run_late"
 
 
 def job(do: str = "nothing", seed: int = 0, hyper: Hyper | None = None) -> Job:
@@ -62,3 +64,11 @@ def run(job: Job, context: Path, world: Any, on_step: None) -> list[dict[str, An
     if seconds:
         time.sleep(float(seconds))
     return [{"key": job.key, "status": "ok", "score": score(stage.hyper)}]
+
+
+def run_late(job: Job, context: Any, world: Any, on_step: Any = None) -> list[dict[str, Any]]:
+    """The real runner, each job after a random moment of its own in every launch."""
+    from xsweep.train.stage import run_job
+
+    time.sleep(random.SystemRandom().uniform(0, 0.5))
+    return run_job(job, context, world, on_step)

@@ -100,12 +100,13 @@ def test_the_plan_prints_it(tmp_path: Path) -> None:
     used = sized(layout=Layouts(gpus=1.0, gpu_hour_cost=1e12))
     text = plan_text(build_plan(used), Resolver(build_plan(used), prints(used), Store(tmp_path)))
     (row,) = [row.split() for row in text.splitlines() if row.split()[:1] == ["large"]]
-    assert row[1:4] == ["900", "1", "no"]
-    assert "GPU-hours assume this share of 989 TFLOP/s: 5% (small), 5% (large)." in text
+    assert row[1:3] == ["900", "1"]
+    assert row[4] == "no"
+    assert "GPU-hours assume this share of an H100's 989 TFLOP/s: 5% (small), 5% (large)." in text
     assert "gain of one arm on xnli: 35." not in text
     rows = plan_rows(build_plan(sized()), None)
     assert [row["hours"] for row in rows["models"]] == [None, None]
-    assert any("Hours without GPUs come from measured rates alone" in said for said in rows["assumed"])
+    assert any("Worker-hours come from measured rates alone" in said for said in rows["assumed"])
 
 
 def test_a_model_that_does_not_fit_is_named_where_it_stands() -> None:

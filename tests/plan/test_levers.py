@@ -80,7 +80,7 @@ def test_unknown_stays_unknown() -> None:
     assert {price.flops for price in levers(plan, None)} == {None}
     text = "\n".join(lever_text(plan, None))
     assert "unknown" in text
-    assert "off" in text
+    assert "not used" in text
 
 
 def test_the_longest_chain_and_what_is_kept() -> None:

@@ -173,7 +173,7 @@ def test_said_in_words() -> None:
         "multiplies losses by 0.5 (squad) and takes masked text of text in 20 % of its batches"
     )
     assert described(of.arms[1]) == said
-    assert f"  {said}." in plan_text(build_plan(of), None).splitlines()
+    assert f"{said}." in " ".join(plan_text(build_plan(of), None).split())
     assert described(Arm(name="nli", tasks=(PAIR,))) == ""
 
 

@@ -3,9 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.train.small import Place, choice_rows, pair_rows, span_rows, tag_rows
 from xsweep.train import data, live
+from xsweep.train.trim import Trimmed
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +31,17 @@ def place(written: Path, tmp_path: Path) -> Place:
     data._PARTS.clear()
     live._LIVE.clear()
     return place
+
+
+@pytest.fixture
+def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Rows of every trimmed table that is made."""
+    made: list[int] = []
+    begin = Trimmed.__init__
+
+    def spy(self: Trimmed, embedding: torch.nn.Embedding, kept: torch.Tensor) -> None:
+        made.append(len(kept))
+        begin(self, embedding, kept)
+
+    monkeypatch.setattr(Trimmed, "__init__", spy)
+    return made

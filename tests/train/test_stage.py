@@ -84,24 +84,6 @@ def test_a_span_task_is_learned_and_scored_in_each_language(place: Place) -> Non
     assert english == german
 
 
-def test_the_order_of_stages_changes_no_bit(place: Place) -> None:
-    model, other = place.model(), place.model("second", seed=7, layers=1)
-    training = Training(batch_size=8, dropout=0.1)
-    stages = [
-        place.stage(place.task("others"), model, training=training),
-        place.stage(place.task("others"), other, training=training),
-        place.stage(place.task("others"), model, training=training, seed=2),
-    ]
-    first = place.context("first")
-    for stage in stages:
-        run(first, stage, place.evaluate(stage), keep=(stage,))
-    second = place.context("second")
-    for stage in reversed(stages):
-        run(second, stage, place.evaluate(stage), keep=(stage,))
-    for stage in (*stages, *map(place.evaluate, stages)):
-        assert manifest_of(first, stage).files == manifest_of(second, stage).files
-
-
 def test_frozen_embeddings_stay_and_are_not_written(place: Place) -> None:
     model = place.model()
     stage = place.stage(place.task("others"), model, training=Training(batch_size=8, freeze="embeddings"))

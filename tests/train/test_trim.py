@@ -36,20 +36,6 @@ def whole(*_: Any) -> Iterator[None]:
     yield
 
 
-@pytest.fixture
-def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Rows of every trimmed table that is made."""
-    made: list[int] = []
-    begin = Trimmed.__init__
-
-    def spy(self: Trimmed, embedding: torch.nn.Embedding, kept: torch.Tensor) -> None:
-        made.append(len(kept))
-        begin(self, embedding, kept)
-
-    monkeypatch.setattr(Trimmed, "__init__", spy)
-    return made
-
-
 def run(place: Place, name: str, *stages: Stage, **layout: Any) -> tuple[dict[str, torch.Tensor], Context]:
     """The weights of the last training stage, and where everything is."""
     context = place.context(name, **layout)

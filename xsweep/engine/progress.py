@@ -30,6 +30,26 @@ class Event:
     total: int = 0
     left: float | None = None
     """Seconds that the rest may take; None while nothing of its kind has been timed."""
+    studies: tuple[int, int] = (0, 0)
+    """Decided, of all of the sweep."""
+    hours: tuple[float, float | None] = (0.0, None)
+    """Spent in this launch, and what all of it may come to: of GPUs, or of workers where there are none."""
+    gpus: bool = False
+    running: tuple[Running, ...] = ()
+    """All that runs, of an event ``running``."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A job that a worker group is at."""
+
+    label: str
+    since: float
+    """By ``time.monotonic``."""
+    usual: float | None = None
+    """Seconds that jobs of its unit have taken on average; None before one has ended."""
+    rate: float | None = None
+    """Real tokens per second that the last of its unit trained at; None before one has ended."""
 
 
 @dataclass
@@ -38,6 +58,10 @@ class Progress:
 
     todo: Counter[Unit]
     clock: Callable[[], float] = time.monotonic
+    each: Mapping[str, float] = field(default_factory=dict)
+    """Model -> GPUs, or workers, of one of its groups; 1 where it is not told."""
+    _rates: dict[Unit, float] = field(default_factory=dict)
+    _hours: float = 0.0
     _jobs: Counter[Unit] = field(default_factory=Counter)
     _seconds: dict[Unit, float] = field(default_factory=dict)
     _start: float | None = None
@@ -49,14 +73,29 @@ class Progress:
         """Jobs of a phase that are left."""
         return sum(count for (name, _), count in self.todo.items() if name == phase)
 
-    def ended(self, unit: Unit, seconds: float) -> None:
-        """Count a job that took ``seconds`` on its worker group."""
+    def ended(self, unit: Unit, seconds: float, rate: float | None = None) -> None:
+        """Count a job that took ``seconds`` on its worker group, and trained at ``rate`` tokens per second."""
         if self._start is None:
             self._start = self.clock() - seconds
         self.todo[unit] = max(0, self.todo[unit] - 1)
         self.done = min(self.done + 1, self.total)
         self._jobs[unit] += 1
         self._seconds[unit] = self._seconds.get(unit, 0.0) + seconds
+        self._hours += seconds / 3600 * self.each.get(unit[1], 1.0)
+        if rate:
+            self._rates[unit] = rate
+
+    def running(self, label: str, since: float, unit: Unit) -> Running:
+        """A job that runs, with what is known of its like. Another thread may call it."""
+        return Running(label, since, self._guess(unit), self._rates.get(unit))
+
+    def hours(self) -> tuple[float, float | None]:
+        """Hours of GPUs, or of workers, that this launch has spent, and those that all of it may come to."""
+        guesses = {unit: self._guess(unit) for unit, count in self.todo.items() if count}
+        if None in guesses.values():
+            return self._hours, None
+        rest = sum(self.todo[unit] * (guess or 0.0) * self.each.get(unit[1], 1.0) for unit, guess in guesses.items())
+        return self._hours, self._hours + rest / 3600
 
     def left(self) -> float | None:
         """Seconds until the end, by the mean time of each unit's jobs and the pace at which groups got through them."""
@@ -71,7 +110,7 @@ class Progress:
         """Mean seconds of the unit's jobs; else of its phase; else, for reporting runs, of searching; else unknown."""
         phase, model = unit
         for known in (phase, SEARCHING) if phase == REPORTING else (phase,):
-            ended = [other for other in self._jobs if other[0] == known]
+            ended = [other for other in list(self._jobs) if other[0] == known]
             units = [(known, model)] if (known, model) in ended else ended
             if units:
                 return sum(self._seconds[u] for u in units) / sum(self._jobs[u] for u in units)

@@ -17,7 +17,7 @@ from typing import Any
 from xsweep.engine.cluster import Cluster
 from xsweep.engine.failures import Failures
 from xsweep.engine.pool import GroupPool
-from xsweep.engine.progress import PRETRAINING, REPORTING, SEARCHING, Event, Progress, to_do
+from xsweep.engine.progress import PRETRAINING, REPORTING, SEARCHING, Event, Progress, Unit, to_do
 from xsweep.engine.room import wait_for_room
 from xsweep.engine.search import run_level
 from xsweep.engine.signals import Stop, interruptible
@@ -115,10 +115,13 @@ class _Launch:
         self.ran = 0
         self.failed: dict[str, str] = {}
         self.seconds: dict[str, float] = {}
-        self._labels: dict[str, str] = {}
-        """Of every job handed to the pool, by its key."""
+        self._asked: dict[str, tuple[str, Unit]] = {}
+        """Key of every job handed to the pool -> its label, and its like."""
+        self._since: dict[str, float] = {}
         self._failed_keys: set[str] = set()
         self._progress = Progress(Counter())
+        self._decisions = 0
+        """Studies that have been decided, before or in this launch."""
         self._trials: dict[str, dict[int, Trial]] = {}
         self._failures = Failures(plan.sweep.max_failures)
         self._spending = Spending.of(plan.sweep)
@@ -156,7 +159,9 @@ class _Launch:
 
     def go(self, pool: GroupPool, scratch: Path, stop: Stop) -> None:
         """Pretrain what has no weights yet, run the levels of studies, then the reporting stages."""
-        self._progress = Progress(to_do(self.resolver, self._trials_done()))
+        self._progress = Progress(to_do(self.resolver, self._trials_done()), each=self._each())
+        studies = [study for cell in self.plan.searches if (study := self.resolver.study(cell))]
+        self._decisions = sum(self.store.decision(study.address) is not None for study in studies)
         with self._timed(PRETRAINING):
             self._run_all(self.resolver.pretraining, pool, stop)
         with self._timed(SEARCHING):
@@ -166,12 +171,29 @@ class _Launch:
 
     def on_running(self, keys: Sequence[str]) -> None:
         """Tell the watcher what runs now; called in a thread of the pool's, so it touches nothing that counts."""
-        self._watch(Event("running", ", ".join(self._labels.get(key, key) for key in keys)))
+        now = time.monotonic()
+        self._since = {key: self._since.get(key, now) for key in keys}
+        asked = [(*self._asked[key], since) for key, since in self._since.items() if key in self._asked]
+        running = tuple(self._progress.running(label, since, unit) for label, unit, since in asked)
+        self._watch(Event("running", ", ".join(job.label for job in running), running=running))
 
     def watch(self, event: Event) -> None:
         """Hand ``event`` on with how far the launch is."""
-        progress = self._progress
-        self._watch(replace(event, done=progress.done, total=progress.total, left=progress.left()))
+        progress, gpus = self._progress, bool(self.plan.sweep.layout.gpus)
+        done, total, left, hours = progress.done, progress.total, progress.left(), progress.hours()
+        studies = (self._decisions, len(self.plan.searches))
+        self._watch(replace(event, done=done, total=total, left=left, studies=studies, hours=hours, gpus=gpus))
+
+    def _each(self) -> dict[str, float]:
+        """GPUs, or workers where there are none, of a group of each model."""
+        gangs = {model.name: self.resolver.layout(model.name).gang for model in self.plan.sweep.models}
+        return {name: gang.workers * (gang.gpus or 1.0) for name, gang in gangs.items()}
+
+    def _rate(self, stages: Sequence[Stage]) -> float | None:
+        """Tokens per second of the last of ``stages`` that trained."""
+        manifests = [self.store.manifest(stage.key) for stage in stages if stage.kind != "evaluate"]
+        found = [manifest.timings.get("tokens_per_second") for manifest in manifests if manifest]
+        return found[-1] if found else None
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:
@@ -238,13 +260,14 @@ class _Launch:
         stage, space = self.resolver.trial(study, hyper), study.space
         nested = stage.training.schedule == "wsd" and space.lr.low == space.lr.high
         job = self.resolver.job(stage, begins=hyper.until is not None or nested)
-        self._labels[job.key] = f"{study.label}, {_spoken(hyper)}"
+        self._asked[job.key] = (f"{study.label}, {_spoken(hyper)}", (SEARCHING, study.model))
         return job
 
     def _on_trial(self, pool: GroupPool, study: Study, trial: Trial) -> None:
         self.ran += 1
         self._trials.setdefault(study.address, {})[trial.number] = trial
-        self._progress.ended((SEARCHING, study.model), pool.result(trial.key)["seconds"])
+        rate = self._rate([self.resolver.trial(study, trial.hyper)])
+        self._progress.ended((SEARCHING, study.model), pool.result(trial.key)["seconds"], rate)
         label, said = f"{study.label} t{trial.number % study.space.trials:02d}", ""
         if trial.status == "failed":
             result = pool.result(trial.key)
@@ -268,6 +291,7 @@ class _Launch:
             self.failed[study.label] = said + (self._failures.traceback(trials[0].key) if trials else "")
             return
         self.store.decide(study.address, decision)
+        self._decisions += 1
         if study.kind == "intermediate":
             for trial in trials:
                 if trial.key != decision["key"]:
@@ -303,7 +327,7 @@ class _Launch:
             for label, job in ready() if more and not self.halted else ():
                 if job.key not in submitted and not any(stage.key in self._failed_keys for stage in job.stages):
                     submitted.add(job.key)
-                    self._labels[job.key] = label
+                    self._asked[job.key] = (label, _unit(job))
                     flying[pool.submit(job)] = (label, job)
             if not flying:
                 return
@@ -319,9 +343,7 @@ class _Launch:
         if result["status"] == "aborted":
             return
         self.ran += 1
-        stage = job.stages[-1]
-        phase = PRETRAINING if stage.kind == "pretrain" else REPORTING
-        self._progress.ended((phase, stage.model.name), result["seconds"])
+        self._progress.ended(_unit(job), result["seconds"], self._rate(job.stages))
         if result["status"] == "failed":
             _stop_when_full(result)
             self.failed[label] = result["reason"]
@@ -340,6 +362,12 @@ class _Launch:
         self._failures.add(job.key, result)
         self._halt(pool, self._failures.too_many(job.key, result["reason"]))
         return stage.key
+
+
+def _unit(job: Job) -> Unit:
+    """The like of a job outside studies."""
+    stage = job.stages[-1]
+    return (PRETRAINING if stage.kind == "pretrain" else REPORTING), stage.model.name
 
 
 def _spoken(hyper: Hyper) -> str:

@@ -221,16 +221,27 @@ def lever_rows(plan: Plan, resolver: Resolver | None) -> dict[str, Any]:
 def lever_text(plan: Plan, resolver: Resolver | None) -> list[str]:
     """All of it in a few lines."""
     found = levers(plan, resolver)
-    lines = [f"  {'with each lever after the other':<34} {'trainings':>9} {'FLOPs':>9} {'left':>6} {'scoring':>9}"]
+    lines = [f"  {'what makes it cheaper':<34} {'trainings':>9} {'FLOPs':>9} {'left':>6} {'scoring FLOPs':>18}"]
     whole = found[0].flops
     for price in found:
         name = price.lever if price is found[0] else f"+ {price.lever}"
         if not price.declared:
-            lines.append(f"  {name:<34} {'off':>9}")
+            lines.append(f"  {name:<34} {'not used':>9}")
             continue
         share = f"{100 * price.flops / whole:.0f} %" if price.flops and whole else ""
         told = ["unknown" if flops is None else f"{flops:.1e}" for flops in (price.flops, price.scoring)]
-        lines.append(f"  {name:<34} {price.trainings:>9} {told[0]:>9} {share:>6} {told[1]:>9}")
-    kept = retained(plan, resolver)
-    room = "unknown" if kept is None else f"{kept / 1e9:.2f} GB"
-    return [*lines, "", f"  Longest chain: {chain(plan)} stages. Weights kept at the end: {room}."]
+        lines.append(f"  {name:<34} {price.trainings:>9,} {told[0]:>9} {share:>6} {told[1]:>18}")
+    kept, waits = retained(plan, resolver), chain(plan)
+    return [
+        *lines,
+        "",
+        f"  Stages that wait for one another, however many run at once: {waits}.",
+        f"  Weights in the store at the end (keep: {plan.sweep.keep}): {'unknown' if kept is None else _bytes(kept)}.",
+    ]
+
+
+def _bytes(count: int) -> str:
+    """Three digits or so and a unit."""
+    units = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+    unit, name = next((found for found in units if count >= found[0]), (1.0, "B"))
+    return f"{count / unit:.3g} {name}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from dataclasses import asdict, replace
 from typing import Any
@@ -14,7 +15,7 @@ from xsweep.plan.mixing import described
 from xsweep.plan.power import OTHERWISE, SEED_DEVIATIONS, SOURCE, Resolvable, resolvable
 from xsweep.plan.records import Record, collect, family
 from xsweep.plan.resolve import Resolver
-from xsweep.spec.sweep import CONTROL
+from xsweep.spec.sweep import CONTROL, Layouts
 
 
 def plan_rows(plan: Plan, resolver: Resolver | None) -> dict[str, Any]:
@@ -34,6 +35,7 @@ def plan_rows(plan: Plan, resolver: Resolver | None) -> dict[str, Any]:
         "lines": lines,
         "models": [asdict(price) for price in priced],
         "resolves": [asdict(found) for found in _resolved(plan)],
+        "arms": [said for arm in plan.sweep.arms if (said := described(arm))],
         "assumed": _assumptions(plan, priced),
         **lever_rows(plan, resolver),
     }
@@ -43,50 +45,72 @@ def plan_text(plan: Plan, resolver: Resolver | None) -> str:
     """The plan on one screen."""
     sweep, rows = plan.sweep, plan_rows(plan, resolver)
     head = (
-        f"{sweep.name}   {len(sweep.models)} models · {len(sweep.arms)} arms · {len(sweep.targets)} targets · "
+        f"{sweep.name}: {len(sweep.models)} models, {len(sweep.arms)} arms, {len(sweep.targets)} targets, "
         f"{len(sweep.seeds)} seeds"
     )
-    table = [f"  {'stage':<20} {'needed':>7} {'runs':>6} {'done':>6} {'to do':>6} {'FLOPs':>9}"]
-    for line in rows["lines"]:
-        done = "?" if line["done"] is None else line["done"]
-        left = "?" if line["done"] is None else line["runs"] - line["done"]
-        flops = "unknown" if line["flops"] is None else f"{line['flops']:.1e}"
-        table.append(f"  {line['stage']:<20} {line['needed']:>7} {line['runs']:>6} {done:>6} {left:>6} {flops:>9}")
-    table += ["", *lever_text(plan, resolver)]
     effects = [f"  {r['what']}: {_points(r['points'])}" for r in rows["resolves"]]
     if effects:
-        effects.insert(0, f"Smallest effects found 4 times in 5 with {len(sweep.seeds)} seeds (two-sided t, .05):")
-    notes = [f"  {said}." for arm in sweep.arms if (said := described(arm))]
-    notes += [f"  {assumed}" for assumed in rows["assumed"]]
-    if resolver is None:
-        notes.append(
-            "  Data or models are unverified: `xsweep check --data` reads them, and then this knows what is done."
-        )
-    priced = _priced(rows["models"], bool(sweep.layout.gpus), sweep.layout.gpu_hour_cost)
-    parts = [[head], table, priced, effects, notes]
+        effects.insert(0, f"True effects that {len(sweep.seeds)} seeds find 4 times in 5 (two-sided t test at 5 %):")
+    models = _priced(rows["models"], sweep.layout.gpus, sweep.layout.gpu_hour_cost)
+    notes = ["Notes:", *(wrapped for said in _notes(plan, rows) for wrapped in _wrapped(said))]
+    parts = [[head], _counted(rows["lines"]), lever_text(plan, resolver), models, effects, notes]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
-def _priced(models: list[dict[str, Any]], gpus: bool, cost: float | None) -> list[str]:
-    """The table of models."""
-    unit = "GPU-hours" if gpus else "hours"
-    rows = [f"  {'model':<20} {'params':>7} {'workers':>7} {'recompute':>9} {'GB':>5} {unit:>10} {'cost':>9}"]
+def _counted(lines: list[dict[str, Any]]) -> list[str]:
+    """The table of stages."""
+    table = [f"  {'stages':<34} {'separate':>9} {'shared':>9} {'done':>6} {'to do':>9} {'FLOPs':>8}"]
+    for line in lines:
+        done = "?" if line["done"] is None else line["done"]
+        left = "?" if line["done"] is None else line["runs"] - line["done"]
+        flops = "unknown" if line["flops"] is None else f"{line['flops']:.1e}"
+        table.append(f"  {line['stage']:<34} {line['needed']:>9,} {line['runs']:>9,} {done:>6} {left:>9} {flops:>8}")
+    return table
+
+
+def _priced(models: list[dict[str, Any]], gpus: float, cost: float | None) -> list[str]:
+    """The table of models: without GPUs their memory is of no interest, and without a price there is no cost."""
+    head = (
+        f"{'GPUs':>5} {'GB each':>8} {'recompute':>10} {'GPU-hours':>12}"
+        if gpus
+        else f"{'workers':>8} {'worker-hours':>12}"
+    )
+    rows = [f"  {'models':<34} {'params':>8} {head}" + (f" {'cost':>12}" if cost is not None else "")]
     for row in models:
         params = "unknown" if row["params"] is None else _short(row["params"])
-        room = "-" if not gpus else "?" if row["gigabytes"] is None else f"{row['gigabytes']:.0f}"
-        price = "-" if cost is None else _number(row["cost"], row["least"])
-        again = "yes" if row["recompute"] else "no"
         if row["problem"]:
-            rows.append(f"  {row['model']:<20} {params:>7} {row['problem']}")
+            rows.append(f"  {row['model']:<34} {params:>8} {row['problem']}")
             continue
-        hours = _number(row["hours"], row["least"])
-        rows.append(f"  {row['model']:<20} {params:>7} {row['workers']:>7} {again:>9} {room:>5} {hours:>10} {price:>9}")
+        room = "unknown" if row["gigabytes"] is None else f"{row['gigabytes']:.0f}"
+        again = "yes" if row["recompute"] else "no"
+        laid = f"{row['workers'] * gpus:>5g} {room:>8} {again:>10}" if gpus else f"{row['workers']:>8}"
+        rows.append(f"  {row['model']:<34} {params:>8} {laid}{_bill(row['hours'], row['least'], cost)}")
     known = [row["hours"] for row in models if row["hours"] is not None]
     if len(models) > 1 and known:
         least = len(known) < len(models) or any(row["least"] for row in models)
-        price = "-" if cost is None else _number(cost * sum(known), least)
-        rows.append(f"  {'all':<20} {'':>7} {'':>7} {'':>9} {'':>5} {_number(sum(known), least):>10} {price:>9}")
+        rows.append(f"  {'all':<34} {'':>8} {'':>{25 if gpus else 8}}{_bill(sum(known), least, cost)}")
     return rows
+
+
+def _bill(hours: float | None, least: bool, cost: float | None) -> str:
+    """Hours, and money where an hour has a price."""
+    money = "" if cost is None else f" {_number(None if hours is None else cost * hours, least):>12}"
+    return f" {_number(hours, least):>12}{money}"
+
+
+def _notes(plan: Plan, rows: dict[str, Any]) -> list[str]:
+    """What the tables mean and rest on, a sentence or two each."""
+    said = ["Separate: stages if every cell had its own. Shared: what this sweep runs, each stage once. A stage trains "
+            "or scores one model on one task."]  # fmt: skip
+    said += [f"{arm}." for arm in rows["arms"]] + rows["assumed"]
+    if not rows["verified"]:
+        said.append("?: data or models are unverified. `xsweep check --data SWEEP` reads them; then this knows what is "
+                    "done, and the shapes of models.")  # fmt: skip
+    return said
+
+
+def _wrapped(said: str) -> list[str]:
+    return textwrap.wrap(said, 118, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
 
 
 def _short(count: int) -> str:
@@ -103,7 +127,7 @@ def _number(value: float | None, least: bool) -> str:
 
 
 def _points(value: float | None) -> str:
-    return "no number of seeds but two or more says" if value is None else f"{value:.2f} points"
+    return "unknown with fewer than two seeds" if value is None else f"{value:.2f} points"
 
 
 def _filled(plan: Plan, resolver: Resolver | None) -> Plan:
@@ -132,27 +156,38 @@ def _resolved(plan: Plan) -> list[Resolvable]:
 def _assumptions(plan: Plan, priced: list[Price]) -> list[str]:
     """What the numbers rest on, a sentence each."""
     layout = plan.sweep.layout
-    said = ["FLOPs are training or scoring arithmetic, at most: searched epochs at their upper end, published rows and "
-            "mean lengths."]  # fmt: skip
+    said = ["FLOPs are an upper bound: every trial at the most epochs searched, with declared row counts and mean "
+            "lengths; unknown where those are not declared."]  # fmt: skip
     if layout.gpus:
-        said.append(
-            f"GB are predicted of a GPU of {layout.gpu_memory:g} GB (layout.gpu_memory), with the whole word table."
-        )
-    if layout.gpus and any(not price.measured for price in priced):
-        guessed = [price for price in priced if price.trunk and not price.measured]
-        shares = ", ".join(f"{assumed_share(price.trunk or 0):.0%} ({price.model})" for price in guessed)
-        said.append(
-            f"GPU-hours assume this share of {PEAK / 1e12:.0f} TFLOP/s: {shares}. Measured rates take its place once "
-            "stages have run in the same layout."
-        )
-    if not layout.gpus:
-        said.append("Hours without GPUs come from measured rates alone; none are known before stages have run.")
+        said += _assumed_of_gpus(layout, priced)
+    elif all(price.hours is None for price in priced):
+        said.append("Worker-hours come from measured rates alone: unknown before stages have run.")
+    else:
+        said.append("Worker-hours rest on the rates measured so far.")
     if _resolved(plan):
         known = ", ".join(f"{value:g} ({name})" for name, value in SEED_DEVIATIONS.items())
         said.append(
-            f"Deviations between seeds are assumed: {known}, else {OTHERWISE:g} points a run; {SOURCE}. Gains are "
-            "paired by seed, which may make them smaller."
+            f"Effects are points of the target's metric. They assume this standard deviation of a run between seeds: "
+            f"{known}, {OTHERWISE:g} elsewhere; source: {SOURCE}. Pairing by seed may make them smaller."
         )
+    return said
+
+
+def _assumed_of_gpus(layout: Layouts, priced: list[Price]) -> list[str]:
+    said = [
+        "GPUs: of one stage. GB: predicted peak memory of each GPU, of the "
+        f"{layout.gpu_memory:g} GB that `layout.gpu_memory` says it has, with the whole word table. Recompute: "
+        "activations are computed twice to save memory."
+    ]
+    guessed = [price for price in priced if price.trunk and not price.measured]
+    if guessed:
+        shares = ", ".join(f"{assumed_share(price.trunk or 0):.0%} ({price.model})" for price in guessed)
+        said.append(
+            f"GPU-hours assume this share of an H100's {PEAK / 1e12:.0f} TFLOP/s: {shares}. Measured rates take its "
+            "place once stages have run in the same layout."
+        )
+    if layout.gpu_hour_cost is None:
+        said.append("Cost: unknown; `layout.gpu_hour_cost` in the sweep file says what a GPU-hour costs.")
     return said
 
 
