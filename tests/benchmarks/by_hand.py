@@ -15,9 +15,12 @@ import argparse
 import json
 import os
 import shutil
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -149,39 +152,66 @@ def _trial(config: dict[str, Any]) -> None:
 
 
 class Enough(Exception):
-    """As many training runs were made as were asked for."""
+    """As many training runs of a kind were made as were asked for."""
+
+
+@dataclass
+class Made:
+    """Training runs of one kind: of intermediates, or of targets."""
+
+    wanted: int
+    """In the whole grid."""
+    runs: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    """Wall time in Tune."""
+
+    @property
+    def more(self) -> float:
+        """The whole over what was made."""
+        return self.wanted / self.runs
 
 
 @dataclass
 class Grid:
-    """The grid under way; ``limit`` training runs are made at most."""
+    """The grid under way; of either kind ``limit`` training runs are made at most."""
 
     sweep: Sweep
     folder: Path
     limit: int | None
-    trainings: int = 0
-    steps: int = 0
     rows: list[str] = field(default_factory=list)
 
-    @property
-    def wanted(self) -> int:
-        """Training runs of the whole grid."""
+    @cached_property
+    def made(self) -> dict[str, Made]:
+        """What was made of each kind."""
         of = self.sweep
-        arms = [arm for arm in of.arms if arm.trained]
-        first = len(arms) * (of.search.intermediate.trials + len(of.seeds))
-        second = len(of.arms) * len(of.targets) * (of.search.target.trials + len(of.seeds))
-        return len(of.models) * (first + second)
+        arms, reports = sum(arm.trained for arm in of.arms), len(of.seeds)
+        first = len(of.models) * arms * (of.search.intermediate.trials + reports)
+        second = len(of.models) * len(of.arms) * len(of.targets) * (of.search.target.trials + reports)
+        return {"intermediate": Made(first), "target": Made(second)}
 
     def run(self) -> None:
-        """All of it, model after model; raises ``Enough``."""
-        for model in self.sweep.models:
-            for arm in self.sweep.arms:
-                starts = dict.fromkeys((self.sweep.search.seed, *self.sweep.seeds), model.path)
+        """All of it, model after model."""
+        for model, arm in product(self.sweep.models, self.sweep.arms):
+            starts = dict.fromkeys((self.sweep.search.seed, *self.sweep.seeds), model.path)
+            with suppress(Enough):
                 if arm.trained:
                     starts = self.chosen(f"{model.name}-{arm.name}", arm.tasks[0].name, model.path, starts, True)
                 for target in self.sweep.targets:
                     where = f"{model.name}-{arm.name}-{target.name}"
                     self.chosen(where, target.name, model.path, starts, False)
+
+    @property
+    def spent(self) -> dict[str, float]:
+        """What was made, and what the whole comes to by the mean of each kind."""
+        made = list(self.made.values())
+        return {
+            "made": sum(one.runs for one in made),
+            "trainings": sum(one.wanted for one in made),
+            "steps": round(sum(one.steps * one.more for one in made)),
+            "seconds": sum(one.seconds for one in made),
+            "whole_seconds": sum(one.seconds * one.more for one in made),
+        }
 
     def chosen(self, name: str, task: str, encoder: str, starts: dict[int, str], first: bool) -> dict[int, str]:
         """Search, then train what was chosen with each reporting seed; returns where each seed's model is kept."""
@@ -189,12 +219,12 @@ class Grid:
         space: Space = search.intermediate if first else search.target
         keep = str(self.folder / "kept" / name) if first else ""
         common = {"task": task, "encoder": encoder, "epochs": space.epochs.high, "keep": keep}
-        tried = self.tuned(
-            name, [{**common, "scored": False, "seed": search.seed, "start": starts[search.seed]}], space
-        )
+        made = self.made["intermediate" if first else "target"]
+        trial = {**common, "scored": False, "seed": search.seed, "start": starts[search.seed]}
+        tried = self.tuned(name, [trial], made, space)
         best = max(tried, key=lambda one: one["score"])["config"]
         again = {**common, "scored": not first, "lr": best["lr"]}
-        reports = self.tuned(f"{name}-report", [{**again, "seed": seed, "start": starts[seed]} for seed in seeds])
+        reports = self.tuned(f"{name}-report", [{**again, "seed": seed, "start": starts[seed]} for seed in seeds], made)
         for one in reports if not first else ():
             seed = one["config"]["seed"]
             self.rows += [
@@ -202,12 +232,14 @@ class Grid:
             ]
         return {one["config"]["seed"]: _kept(one["config"]) for one in [{"config": best}, *reports]}
 
-    def tuned(self, name: str, configs: Sequence[dict[str, Any]], space: Space | None = None) -> list[dict[str, Any]]:
+    def tuned(
+        self, name: str, configs: Sequence[dict[str, Any]], made: Made, space: Space | None = None
+    ) -> list[dict[str, Any]]:
         """The results of one Tune run: of each of ``configs``, or of as many rates as ``space`` has trials."""
         from ray import tune
         from ray.tune.search import BasicVariantGenerator
 
-        left = self.wanted if self.limit is None else self.limit - self.trainings
+        left = (made.wanted if self.limit is None else self.limit) - made.runs
         whole = space.trials if space else len(configs)
         count = min(whole, left)
         if count < 1:
@@ -231,15 +263,17 @@ class Grid:
             ),
             run_config=tune.RunConfig(name=name, storage_path=str(self.folder / "tune"), verbose=0),
         )
-        found = []
-        for result in tuner.fit():
+        found, start = [], time.monotonic()
+        results = tuner.fit()
+        made.seconds += time.monotonic() - start
+        for result in (results[number] for number in range(len(results))):
             if result.error:
                 raise SystemExit(str(result.error))
             given = result.config or {}
             own = {**given["config"], **({"lr": given["lr"]} if "lr" in given else {})}
             found.append({**(result.metrics or {}), "config": own})
-        self.trainings += len(found)
-        self.steps += sum(one["steps"] for one in found)
+        made.runs += len(found)
+        made.steps += sum(one["steps"] for one in found)
         if count < whole:
             raise Enough
         return found
@@ -255,7 +289,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweep", type=Path)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--trials", type=int)
+    parser.add_argument("--trials", type=int, help="training runs of intermediates, and as many of targets")
     given = parser.parse_args(words)
     import ray
 
@@ -263,19 +297,12 @@ def main(words: Sequence[str] | None = None) -> None:
     given.folder.mkdir(parents=True)
     ray.init(num_cpus=os.cpu_count(), include_dashboard=False, log_to_driver=False)
     grid = Grid(load_sweep(given.sweep), given.folder, given.trials)
-    with suppress(Enough):
-        grid.run()
-    ray.shutdown()  # type: ignore[no-untyped-call]
+    grid.run()
+    ray.shutdown()
     (given.folder / "scores.csv").write_text(COLUMNS + "".join(sorted(grid.rows)))
     kinds = ("*.safetensors", "optimizer.pt")
     bytes_ = sum(path.stat().st_size for kind in kinds for path in given.folder.rglob(kind))
-    told: dict[str, float] = {
-        "trainings": grid.trainings,
-        "steps": grid.steps,
-        "checkpoints": bytes_,
-        "rows": len(grid.rows),
-    }
-    told |= {"share": grid.trainings / grid.wanted}
+    told = {**grid.spent, "checkpoints": bytes_, "rows": len(grid.rows)}
     (given.folder / "spent.json").write_text(json.dumps(told))
 
 

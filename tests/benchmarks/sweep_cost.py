@@ -2,7 +2,8 @@
 
 Without a mode, a fixed grid (2 sizes x 2 arms and none x 2 targets x 2 seeds x 4 trials) of the artificial world's
 small tasks is run twice, to a table of the same rows: (a) by hand, as ``tests.benchmarks.by_hand`` has it, and (b) by
-``xsweep run``. ``--trials K`` makes the first K training runs of (a) alone and says so: the rest is extrapolated.
+``xsweep run``. ``--trials K`` makes K training runs of intermediates and K of targets of (a) alone and says so: the
+rest is extrapolated, each kind by its mean.
 
 ``--simulate`` prices the large grid (5 sizes to 10.7B x 11 arms and none x 10 targets x 3 seeds x 16 trials) with the
 plan's own cost model. Nothing is trained; rates are the plan's assumed ones unless measured ones are given.
@@ -170,11 +171,11 @@ class Spent:
     steps: int
     """Optimiser steps executed."""
     checkpoints: int
-    """Bytes of weights and optimiser states left on disk."""
+    """Bytes of weights and optimiser states left on disk; never extrapolated."""
     rows: int
-    """Of the table of scores: model, arm, target, seed, language."""
-    share: float = 1.0
-    """Of its training runs that were made."""
+    """Of the table of scores: model, arm, target, seed, language; never extrapolated."""
+    made: int
+    """Training runs that were made; where these are fewer, the others are taken to be as the mean of their kind."""
 
 
 def write_grid(folder: Path) -> Path:
@@ -222,8 +223,10 @@ def by_hand(folder: Path, file: Path, trials: int | None) -> Spent:
     """The grid by hand, or its first training runs."""
     limit = ["--trials", str(trials)] if trials else []
     call = [sys.executable, "-m", "tests.benchmarks.by_hand", str(file), str(folder / "hand"), *limit]
-    spent = measured(call, folder / "hand.log", folder / "cache")
-    return Spent(*spent, **json.loads((folder / "hand" / "spent.json").read_text()))
+    wall, cpu = measured(call, folder / "hand.log", folder / "cache")
+    told = json.loads((folder / "hand" / "spent.json").read_text())
+    seconds, whole = told.pop("seconds"), told.pop("whole_seconds")
+    return Spent(wall + whole - seconds, cpu * whole / seconds, **told)
 
 
 def by_xsweep(folder: Path, file: Path) -> Spent:
@@ -234,7 +237,8 @@ def by_xsweep(folder: Path, file: Path) -> Spent:
     trained = [manifest for manifest in Store(store).manifests() if "steps" in manifest.metrics]
     table = (store / "reports" / "sweep_cost" / "tables" / "scores.csv").read_text().splitlines()
     kept = sum(path.stat().st_size for path in store.rglob("*.safetensors"))
-    return Spent(*spent, len(trained), sum(m.metrics["steps"] for m in trained), kept, len(table) - 1)
+    steps = sum(manifest.metrics["steps"] for manifest in trained)
+    return Spent(*spent, len(trained), steps, kept, len(table) - 1, len(trained))
 
 
 def compare(trials: int | None, only: str | None) -> None:
@@ -251,16 +255,14 @@ def compare(trials: int | None, only: str | None) -> None:
                   else f"{what:<8} {field:<12} {value:>14,}")  # fmt: skip
     if hand is None or ours is None:
         return
-    whole = replace(hand, **{f: getattr(hand, f) / hand.share for f in ("wall", "cpu", "trainings", "steps")})
-    if hand.share < 1:
-        print(
-            f"\nBy hand, {hand.trainings} of {whole.trainings:.0f} training runs were made: its whole is extrapolated."
-        )
-    steps = whole.steps / ours.steps
-    print(f"\nWall time: {whole.wall / ours.wall:.1f} times xsweep's; CPU time: {whole.cpu / ours.cpu:.1f} times.")
-    rest = whole.wall / ours.wall / steps
+    if hand.made < hand.trainings:
+        print(f"\nBy hand, {hand.made} of {hand.trainings} training runs were made: times and steps are extrapolated.")
+    times, steps = hand.wall / ours.wall, hand.steps / ours.steps
+    print(f"\nWall time: {times:.1f} times xsweep's; CPU time: {hand.cpu / ours.cpu:.1f} times.")
     print(f"Optimiser steps account for a factor of {steps:.2f} of it (both share intermediates and score trials on")
-    print(f"English alone); groups that stay, and what they need not read or pad again, for one of {rest:.1f}.")
+    print(
+        f"English alone); groups that stay, and what they need not read or pad again, for one of {times / steps:.1f}."
+    )
 
 
 # ---- the control plane ---------------------------------------------------------------------------------------
@@ -281,7 +283,7 @@ def stubs(stages: int) -> None:
 def main(words: Sequence[str] | None = None) -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, help="how many training runs of (a) are made")
+    parser.add_argument("--trials", type=int, help="how many training runs of either kind (a) makes")
     parser.add_argument("--only", choices=("xsweep", "by-hand"))
     parser.add_argument("--simulate", action="store_true")
     parser.add_argument("--shares", type=float, nargs=len(SIZES), help="of the GPU's peak that each size reaches")

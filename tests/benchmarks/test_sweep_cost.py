@@ -38,7 +38,10 @@ def test_the_small_grid_is_the_same_by_hand(tmp_path: Path) -> None:
 
     sweep = load_sweep(write_grid(tmp_path))
     runs = {line.stage: line.runs for line in estimate(build_plan(sweep)).lines}
-    assert Grid(sweep, tmp_path, None).wanted == sum(runs.values()) - runs["evaluate"] == 2 * (2 * 6 + 6 * 6)
+    made = Grid(sweep, tmp_path, None).made
+    for kind in ("intermediate", "target"):
+        assert made[kind].wanted == runs[f"{kind} trials"] + runs[kind]  # type: ignore[index]  # kinds of work
+    assert sum(runs.values()) - runs["evaluate"] == 2 * (2 * 6 + 6 * 6)
 
 
 def test_a_training_run_by_hand_is_scored_in_every_language(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,12 +80,12 @@ def chance_of(task: Task) -> float | None:
 def frame_of(sweep: Sweep, records: Sequence[Record], scores: pl.DataFrame) -> pl.DataFrame:
     """FRAME of a sweep: its SCORES, and a row without one for each language of every reporting cell that has none."""
     targets = {target.name: target for target in sweep.targets}
-    reported = [r for r in records if r.kind == "evaluate" and r.role == "report" and r.target]
+    reported = [r for r in records if r.kind == "evaluate" and r.role == "report"]
     turns = {r.seed: r.repeat for r in reported}
     rows = [
         (r.model.name, r.model.ladder, r.model.params, r.model.embedding_params, r.arm, r.family, r.target,
          r.same_data, seed, language, r.metric)
-        for r in reported
+        for r in reported if r.target
         for seed in r.seeds for language in targets[r.target].languages
     ]  # fmt: skip
     names = ["model", "ladder", "params", "embedding_params", "arm", "family", "target", "same_data", "seed",
