@@ -72,7 +72,8 @@ class Campaign:
         self, prints: Prints, launch: Launch | None = None, watch: Callable[[Event], None] = lambda _: None
     ) -> Report:
         """Write the report from the tracked runs, or from the store where tracking is out of reach."""
-        records = collect(Resolver(self.plan, prints, self.store))
+        resolver = Resolver(self.plan, prints, self.store)
+        records = collect(resolver)
         scores = scores_from_records(records)
         try:
             sync(self.sweep.name, records, self.tracking, launch or self._launch(prints))
@@ -88,6 +89,7 @@ class Campaign:
         return write_report(
             folder, self.sweep, text, records, scores, command=self.command, tracking_note=note,
             caveats=[self.sweep.description] if self.sweep.description else [], word_blind=self._word_blind(),
+            regret=resolver.regret(),
         )  # fmt: skip
 
     def _word_blind(self) -> dict[str, dict[str, float]]:

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from tests.engine import stubs
@@ -44,9 +43,41 @@ def gaps(folder: Path, keys: set[str]) -> tuple[float, float]:
     return 1000 * statistics.median(steps), (len(flat) - 1) / (flat[-1] - flat[0])
 
 
-def report(what: str, folder: Path, keys: set[str]) -> None:
-    gap, rate = gaps(folder, keys)
-    print(f"{what}: {len(keys)} stages, median gap {gap:.1f} ms, {rate:.0f} stages/s, load {os.getloadavg()[0]:.1f}")
+def rates(stages: int, groups: int = 1) -> dict[str, tuple[float, float]]:
+    """Way of asking -> (median gap in ms, stages per second); the times around them are printed."""
+    found: dict[str, tuple[float, float]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder, keys = Path(name), set[str]()
+        start = time.monotonic()
+        with Cluster(cpus=groups) as cluster:
+            print(f"Ray: {time.monotonic() - start:.1f} s")
+            with GroupPool(cluster, [Layout().gang], folder, stubs.RUNNER, groups=groups) as pool:
+                with timed("first stage of the first group"):
+                    pool.submit(stubs.job("first")).result()
+                for future in [pool.submit(stubs.job("wait:1", n)) for n in range(20 * (groups > 1))]:
+                    future.result()  # until all groups are up
+                jobs = [stubs.job("straight", n) for n in range(stages)]
+                for future in [pool.submit(job) for job in jobs]:
+                    future.result()
+                found["straight"] = gaps(folder, {job.key for job in jobs})
+                for job in (turns := [stubs.job("turn", n) for n in range(stages)]):
+                    pool.submit(job).result()
+                found["one at a time"] = gaps(folder, {job.key for job in turns})
+
+                def on_trial(study: Study, trial: Trial) -> None:
+                    keys.add(trial.key)
+
+                with timed("Tune"):
+                    run_level(
+                        [study("quasi-random", trials=stages)], pool, lambda _: {},
+                        lambda s, h: stubs.job("tune", s.seed, h), on_trial, cluster.scratch, threading.Event(),
+                    )  # fmt: skip
+                found["through Tune"] = gaps(folder, keys)
+                start = time.monotonic()
+            print(f"closing the pool: {time.monotonic() - start:.1f} s")
+            start = time.monotonic()
+        print(f"ending Ray: {time.monotonic() - start:.1f} s")
+    return found
 
 
 def main() -> None:
@@ -55,39 +86,9 @@ def main() -> None:
     parser.add_argument("--stages", type=int, default=200)
     parser.add_argument("--groups", type=int, default=1)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder, keys = Path(name), set[str]()
-        start = time.monotonic()
-        with Cluster(cpus=options.groups) as cluster:
-            print(f"Ray: {time.monotonic() - start:.1f} s")
-            with GroupPool(cluster, [Layout().gang], folder, stubs.RUNNER, groups=options.groups) as pool:
-                with timed("first stage of the first group"):
-                    pool.submit(stubs.job("first")).result()
-                for future in [pool.submit(stubs.job("wait:1", n)) for n in range(20 * (options.groups > 1))]:
-                    future.result()  # until all groups are up
-                jobs = [stubs.job("straight", n) for n in range(options.stages)]
-                for future in [pool.submit(job) for job in jobs]:
-                    future.result()
-                report("straight", folder, {job.key for job in jobs})
-                for job in (turns := [stubs.job("turn", n) for n in range(options.stages)]):
-                    pool.submit(job).result()
-                report("one at a time", folder, {job.key for job in turns})
-                whole = study("quasi-random", trials=options.stages)
-                studies = [replace(whole, address=str(n)) for n in range(1)]
-
-                def on_trial(study: Study, trial: Trial) -> None:
-                    keys.add(trial.key)
-
-                with timed("Tune"):
-                    run_level(
-                        studies, pool, lambda _: {}, lambda s, h: stubs.job("tune", s.seed, h), on_trial,
-                        cluster.scratch, threading.Event(),
-                    )  # fmt: skip
-                report("through Tune", folder, keys)
-                start = time.monotonic()
-            print(f"closing the pool: {time.monotonic() - start:.1f} s")
-            start = time.monotonic()
-        print(f"ending Ray: {time.monotonic() - start:.1f} s")
+    for what, (gap, rate) in rates(options.stages, options.groups).items():
+        load = os.getloadavg()[0]
+        print(f"{what}: {options.stages} stages, median gap {gap:.1f} ms, {rate:.0f} stages/s, load {load:.1f}")
 
 
 if __name__ == "__main__":

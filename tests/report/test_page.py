@@ -64,13 +64,15 @@ class Page(HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.words))
 
 
-def report(folder: Path, sweep: Any = None, word_blind: Any = MappingProxyType({}), **how: Any) -> tuple[Page, Path]:
+def report(
+    folder: Path, sweep: Any = None, word_blind: Any = MappingProxyType({}), regret: Any = None, **how: Any
+) -> tuple[Page, Path]:
     sweep = sweep or made_up.sweep()
     records = made_up.records(sweep, **how)
     path = write_report(
         folder, sweep, "# a <sweep> file\nname: made-up\n", records, scores_from_records(records),
         command="xsweep run made-up.yaml", tracking_note="See http://127.0.0.1:5000 for every run.",
-        caveats=["This is no scaling law."], word_blind=word_blind,
+        caveats=["This is no scaling law."], word_blind=word_blind, regret=regret,
     ).page  # fmt: skip
     return Page(path.read_text("utf-8")), path
 

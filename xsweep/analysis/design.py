@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import product
 
 import polars as pl
 
@@ -30,6 +31,8 @@ class Design:
     """Reporting seeds."""
     repeats: tuple[int, ...] = (0,)
     """Repeats of the search."""
+    turns: Mapping[int, int] = field(default_factory=dict)
+    """Seed -> the repeat whose decisions it reports, where seeds take turns; empty where each repeat has every seed."""
     same_data: frozenset[tuple[str, str]] = frozenset()
     """(arm, target) pairs that train on a common data set."""
     left_out: frozenset[tuple[str, str]] = frozenset()
@@ -52,6 +55,7 @@ class Design:
         languages: dict[str, list[str]] = {}
         for target, language in places.iter_rows():
             languages.setdefault(target, []).append(language)
+        drawn = frame.select("seed", "repeat").unique().sort("seed", "repeat")
         read = {arm.name: [sources_of(task) for task in arm.reads] for arm in sweep.arms} if sweep else {}
         return cls(
             models=tuple(sorted(models, key=lambda m: m.params or 0)),
@@ -60,10 +64,21 @@ class Design:
             groups=dict(frame.select("target", "group").unique("target", keep="first").iter_rows()),
             seeds=tuple(sorted(frame["seed"].unique())),
             repeats=tuple(sorted(frame["repeat"].unique())),
+            turns=dict(drawn.iter_rows()) if drawn["seed"].is_unique().all() and drawn["repeat"].n_unique() > 1 else {},
             same_data=frozenset(frame.filter("same_data").select("arm", "target").unique().iter_rows()),
             left_out=frozenset((a, t) for a in arms for t in languages if (a, t) not in pairs),
             sources={arm: _sources(arm, read.get(arm, [])) for arm in arms if arm != BASELINE},
         )
+
+    @property
+    def draws(self) -> list[tuple[int, int]]:
+        """(seed, repeat) of every run that each cell has."""
+        return list(self.turns.items()) or list(product(self.seeds, self.repeats))
+
+    @property
+    def units(self) -> tuple[int, ...]:
+        """The numbers of what is drawn at random."""
+        return self.repeats if self.unit == "repeat" else self.seeds
 
     @property
     def unit(self) -> str:

@@ -22,8 +22,9 @@ EVP = pl.Schema(
         "unbiased": pl.Float64(),
     }
 )
-"""Best development score in points to expect of ``k`` of the search's ``trials``: ``expected`` by drawing with
-replacement, ``unbiased`` without. Trials without a score count as none: 0 points. Exact for random search alone."""
+"""Best development score in points to expect of ``k`` of the search's ``trials``, those of all its repeats:
+``expected`` by drawing with replacement, ``unbiased`` without. Trials without a score count as none: 0 points. Exact
+for random search alone."""
 
 
 def expected_best(scores: Sequence[float], k: int) -> tuple[float, float]:
@@ -36,14 +37,16 @@ def expected_best(scores: Sequence[float], k: int) -> tuple[float, float]:
 
 def evp(records: Sequence[Record]) -> pl.DataFrame:
     """EVP of every search of a sweep."""
-    searches: dict[tuple[str, str, str, str | None], dict[int, float]] = {}
+    searches: dict[tuple[str, str, str, str | None], dict[tuple[int, int], float]] = {}
     for record in records:
         if record.trial is None or record.manifest is None:
             continue
         score = record.manifest.metrics.get("score")
         known = record.manifest.status in COUNTS and finite(score)
         where = (record.model.name, record.arm, record.kind, record.target)
-        searches.setdefault(where, {})[record.trial] = float(score) if known and score is not None else 0.0
+        searches.setdefault(where, {})[record.repeat, record.trial] = (
+            float(score) if known and score is not None else 0.0
+        )
     rows = [
         (*where, len(trials), k, *expected_best(list(trials.values()), k))
         for where, trials in searches.items()

@@ -39,8 +39,9 @@ FRAME = pl.Schema(
 )
 """One row per run, language and metric, the runs without a score among them. ``score``, ``chance`` and ``dev_score`` in
 points. ``status``: ``ok``, ``degenerate``, ``diverged``, ``failed`` or ``missing``; the first two have scores.
-``group``: what a target is averaged with first. ``repeat`` numbers the repeats of the search. The last three are of
-files only: a sweep has tables of its own for them."""
+``group``: what a target is averaged with first. ``repeat``: the repeat of the search whose decisions the run reports;
+a sweep's seeds take turns, so that each belongs to one. The last three are of files only: a
+sweep has tables of its own for them."""
 
 SCORED = ("ok", "degenerate")
 LOST = ("diverged", "failed")
@@ -79,10 +80,12 @@ def chance_of(task: Task) -> float | None:
 def frame_of(sweep: Sweep, records: Sequence[Record], scores: pl.DataFrame) -> pl.DataFrame:
     """FRAME of a sweep: its SCORES, and a row without one for each language of every reporting cell that has none."""
     targets = {target.name: target for target in sweep.targets}
+    reported = [r for r in records if r.kind == "evaluate" and r.role == "report"]
+    turns = {r.seed: r.repeat for r in reported}
     rows = [
         (r.model.name, r.model.ladder, r.model.params, r.model.embedding_params, r.arm, r.family, r.target,
          r.same_data, seed, language, r.metric)
-        for r in records if r.kind == "evaluate" and r.role == "report" and r.target
+        for r in reported if r.target
         for seed in r.seeds for language in targets[r.target].languages
     ]  # fmt: skip
     names = ["model", "ladder", "params", "embedding_params", "arm", "family", "target", "same_data", "seed",
@@ -107,7 +110,7 @@ def frame_of(sweep: Sweep, records: Sequence[Record], scores: pl.DataFrame) -> p
         chance=pl.col("target").replace_strict(
             {n: chance_of(t.task) for n, t in targets.items()}, return_dtype=pl.Float64
         ),
-        repeat=pl.lit(0, pl.Int64),
+        repeat=pl.col("seed").replace_strict(turns, return_dtype=pl.Int64),
         trials=pl.lit(None, pl.Int64),
         gpu_hours=pl.lit(None, pl.Float64),
         dev_score=pl.lit(None, pl.Float64),

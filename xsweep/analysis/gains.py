@@ -1,9 +1,9 @@
 """Gains paired by seed and their means, in the one order of aggregation; their t intervals.
 
 The unit of analysis is one reporting seed, or one repeat of the search where there are three. Everything inside it is
-averaged with equal weights: languages inside a target, targets inside a group, groups, then the arms of a family. A
-unit in which any part is missing has no average at all, since a mean over other parts would be another quantity; it
-stays in the frame with the reason.
+averaged with equal weights: a repeat's seeds, languages inside a target, targets inside a group, groups, then the arms
+of a family. A unit in which any part is missing has no average at all, since a mean over other parts would be another
+quantity; it stays in the frame with the reason.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def intervals(gains: pl.DataFrame, level: float = 0.95) -> pl.DataFrame:
 
 
 def _grid(design: Design) -> pl.DataFrame:
-    """Every pair that there should be, a row per language, seed and repeat."""
+    """Every pair that there should be, a row per language and draw of seed and repeat."""
     arms = [
         (arm, family, target, (arm, target) in design.same_data, design.groups[target], language)
         for arm, family in design.arms.items()
@@ -139,8 +139,8 @@ def _grid(design: Design) -> pl.DataFrame:
     models = [(model.name, model.ladder, model.params) for model in design.models]
     sizes = {"model": pl.String, "ladder": pl.String, "params": pl.Int64}
     grid = pl.DataFrame(models, sizes, orient="row").join(pl.DataFrame(arms, kinds, orient="row"), how="cross")
-    for name, values in (("seed", design.seeds), ("repeat", design.repeats)):
-        grid = grid.join(pl.DataFrame({name: values}, {name: pl.Int64}), how="cross")
+    draws = pl.DataFrame(design.draws, {"seed": pl.Int64, "repeat": pl.Int64}, orient="row")
+    grid = grid.join(draws, how="cross")
     english = pl.when(pl.col("language") == ENGLISH).then(pl.lit("english")).otherwise(pl.lit("others"))
     return grid.with_columns(languages=english)
 

@@ -9,7 +9,9 @@ from itertools import product
 import polars as pl
 
 from xsweep.analysis.design import BASELINE, Design
+from xsweep.plan.cells import build_plan
 from xsweep.plan.records import Record
+from xsweep.plan.transfer import Regret
 from xsweep.spec.sweep import Sweep
 from xsweep.tracking.facts import COUNTS, finite, seconds
 
@@ -44,9 +46,11 @@ BUDGETS = pl.Schema(
         "gpu_hours": pl.Float64(),
     }
 )
-"""One row per search that the reporting runs depend on. The five statuses count its trials; ``dev_score`` is the best
-trial's, in points, ``lr`` and ``epochs`` what was chosen. No trials planned: it uses the baseline's search. A file of
-scores gives trials, GPU-hours and the best score at most; a sweep's hours are among BUDGET_TIMES."""
+"""One row per search that the reporting runs depend on, its repeats together. The five statuses count its trials;
+``dev_score`` is the best trial's, in points, ``lr`` and ``epochs`` what was chosen, null where repeats chose otherwise.
+No trials planned: it uses the baseline's search. Under halving a trial is as its last run left it; its earlier runs,
+and a search in full that nothing is chosen by, are in BUDGET_TIMES alone. A file of scores gives trials, GPU-hours and
+the best score at most; a sweep's hours are among BUDGET_TIMES."""
 
 BUDGET_TIMES = pl.Schema(
     {
@@ -60,6 +64,21 @@ BUDGET_TIMES = pl.Schema(
     }
 )
 """Seconds spent on the stages that ended. Apart from BUDGETS, as they differ from one run to the next."""
+
+REGRET = pl.Schema(
+    {
+        "model": pl.String(),
+        "target": pl.String(),
+        "transferred": pl.Float64(),
+        "full": pl.Float64(),
+        "regret": pl.Float64(),
+        "trials_transferred": pl.Int64(),
+        "trials_full": pl.Int64(),
+    }
+)
+"""What a search among a smaller model's configurations lost against one in full: best scores of the two on English
+held-out data, and how much better the one in full was, in points. One row, where such a check was declared and has
+ended."""
 
 
 def holes(records: Sequence[Record], sweep: Sweep) -> pl.DataFrame:
@@ -128,7 +147,11 @@ def _unscored(cell: Record, languages: Sequence[str], scores: str, of: str | Non
 
 def budgets(records: Sequence[Record], sweep: Sweep) -> pl.DataFrame:
     """BUDGETS of the sweep, in the order of its searches."""
-    matched = {arm.name for arm in sweep.arms if arm.of}
+    plan = build_plan(sweep)
+    planned: Counter[tuple[str, str, str | None]] = Counter()
+    for cell in plan.searches:
+        if cell.role == "search":
+            planned[cell.model, cell.arm, cell.target] += plan.space(cell).trials
     trained = [record for record in records if record.kind in ("intermediate", "target")]
     groups: dict[tuple[str, str, str, str | None], list[Record]] = {}
     for record in trained:
@@ -140,15 +163,13 @@ def budgets(records: Sequence[Record], sweep: Sweep) -> pl.DataFrame:
         status = Counter(manifest.status for manifest in trials)
         # `finite` here, since a trial that diverged has no score, and one that degenerated may have none either.
         dev = [float(m.metrics["score"]) for m in trials if m.status in COUNTS and finite(m.metrics.get("score"))]
-        hyper = next((r.hyper for r in runs if r.hyper), None)
-        space = sweep.search.target if kind == "target" else sweep.search.intermediate
-        own = kind == "intermediate" or arm == BASELINE or (arm not in matched and sweep.search.target_per == "arm")
+        lrs, epochs = ({getattr(r.hyper, name) for r in runs if r.hyper} for name in ("lr", "epochs"))
         counts = [status[name] for name in ("ok", "degenerate", "pruned", "diverged", "failed")]
-        chosen = (hyper.lr, hyper.epochs) if hyper else (None, None)
+        chosen = [values.pop() if len(values) == 1 else None for values in (lrs, epochs)]
         done = sum(r.manifest is not None and r.manifest.status in COUNTS for r in runs)
         best = max(dev, default=None)
-        planned = space.trials if own else 0
-        rows.append((model, arm, kind, target, planned, len(trials), *counts, best, *chosen, len(runs), done, None))
+        asked = planned[model, arm, target]
+        rows.append((model, arm, kind, target, asked, len(trials), *counts, best, *chosen, len(runs), done, None))
     return pl.DataFrame(rows, schema=BUDGETS, orient="row")
 
 
@@ -176,6 +197,12 @@ def uneven(table: pl.DataFrame) -> list[str]:
     base = own.filter(arm=BASELINE).select("model", "target", base="trials_done")
     odd = own.join(base, ["model", "target"], maintain_order="left").filter(pl.col("trials_done") != pl.col("base"))
     return [" / ".join(row) for row in odd.select("model", "arm", "target").iter_rows()]
+
+
+def regrets(found: Regret | None) -> pl.DataFrame:
+    """REGRET of a sweep."""
+    rows = [(r.model, r.target, r.transferred, r.full, r.points, *r.trials) for r in (found,) if r]
+    return pl.DataFrame(rows, REGRET, orient="row")
 
 
 def budget_times(records: Sequence[Record]) -> pl.DataFrame:

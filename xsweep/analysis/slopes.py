@@ -103,7 +103,7 @@ def by_task(gains: pl.DataFrame, design: Design) -> Estimate:
     nli, qa = (np.array(values) for values in slopes_of.values())
     if not len(nli) or not len(qa):
         return Estimate(reason="a family has no task")
-    return Estimate(float(qa.mean() - nli.mean()), p=labels(qa, nli), n=len(design.seeds))
+    return Estimate(float(qa.mean() - nli.mean()), p=labels(qa, nli), n=len(design.units))
 
 
 def pooled(nli: Units, qa: Units) -> Iterator[tuple[str, Estimate]]:

@@ -21,11 +21,12 @@ from xsweep.analysis.evp import evp
 from xsweep.analysis.failures import disagreeing
 from xsweep.analysis.frame import frame_of
 from xsweep.analysis.gains import ALL
-from xsweep.analysis.outcomes import budget_times, budgets, budgets_of_file, holes, holes_of_file, uneven
+from xsweep.analysis.outcomes import budget_times, budgets, budgets_of_file, holes, holes_of_file, regrets, uneven
 from xsweep.analysis.provenance import data, environment
 from xsweep.analysis.scores_file import remarks
 from xsweep.analysis.slopes import scale_dependent
 from xsweep.plan.records import Record
+from xsweep.plan.transfer import Regret
 from xsweep.report import answer, numbers, views
 from xsweep.report.benchmark import benchmark_tables
 from xsweep.report.curve import curve_points
@@ -56,6 +57,7 @@ class _Source:
     caveats: Sequence[str]
     sweep: Sweep | None = None
     text: str = ""
+    regret: Regret | None = None
 
 
 def write_report(
@@ -69,13 +71,15 @@ def write_report(
     tracking_note: str,
     caveats: Sequence[str] = (),
     word_blind: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
+    regret: Regret | None = None,
 ) -> Report:
     """Write ``tables/``, ``figures/`` and ``report.html`` under ``out``; returns the page and what it says first.
 
     ``scores`` is SCORES of the same runs as ``records``, which say what was planned and what became of it.
     ``command`` is what makes the results again, ``caveats`` what must be read first; ``tracking_note`` says how to
     open MLflow, or why the scores were not read from it. ``word_blind`` gives the controls of the artificial world:
-    task -> language -> points; nothing for a sweep of real tasks. Equal arguments, equal bytes, but for the seconds in
+    task -> language -> points; nothing for a sweep of real tasks. ``regret`` is what transfer between sizes lost, where
+    that was measured. Equal arguments, equal bytes, but for the seconds in
     ``tables/budgets_times.csv``. Raises ``EnvironmentProblem`` when ``out`` cannot be written.
     """
     frame = frame_of(sweep, records, scores)
@@ -88,10 +92,11 @@ def write_report(
         "data": data(frame, records),
         "environment": environment(frame, records),
         "evp": evp(records),
+        **({"regret": regrets(regret)} if regret else {}),
         **({} if counted.is_empty() else {"benchmark": counted}),
         **({"controls": controls(word_blind, scores, spent, sweep)} if word_blind else {}),
     }
-    source = _Source(sweep.name, command, tracking_note, caveats, sweep, sweep_text.strip("\n"))
+    source = _Source(sweep.name, command, tracking_note, caveats, sweep, sweep_text.strip("\n"), regret)
     with guarded(out):
         write_atomic(out / "tables" / "budgets_times.csv", csv(budget_times(records)).encode())
     return _write(out, found, extra, source)
@@ -157,7 +162,7 @@ def _context(
         "controls": views.control_rows(tables["controls"]) if "controls" in tables else [],
         "holes": list(tables["holes"].iter_rows(named=True)),
         "budgets": views.budget_rows(tables["budgets"], sweep),
-        "declared": views.declared(sweep) if sweep else [],
+        "declared": [*(views.declared(sweep) if sweep else []), *([str(source.regret)] if source.regret else [])],
         "versions": list(tables["environment"].iter_rows()),
         "downloads": {name: _data(csv(table)) for name, table in tables.items()},
         "averaged": answer.averaged(design),
