@@ -24,8 +24,9 @@ class Optimizer:
         self._network = network
         self._own = {name: local(parameter) for name, parameter in self.parameters.items()}
         self._trimmed = trimmed_tables(network)
-        for leaf in self._own.values():
-            leaf.grad = None  # a master outlives its stage, and one that broke off may have left a gradient
+        # Both outlive their stage, and one that broke off may have left a gradient.
+        for kept in (*self.parameters.values(), *self._own.values()):
+            kept.grad = None
         leaves = {name: leaf for name, leaf in self._own.items() if leaf.numel()}
         # Biases and norms have one dimension; they are not decayed.
         decayed = [leaf for leaf in leaves.values() if leaf.ndim > 1]
