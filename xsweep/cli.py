@@ -97,7 +97,7 @@ def check(sweep: SweepFile, data: Annotated[bool, typer.Option("--data", help="L
     typer.echo(f"{sweep}: fine. {_summary(spec)}")
     if data:
         from xsweep.engine.audit import audit, audit_text
-        from xsweep.models.folder import model_print
+        from xsweep.engine.survey import checked_print
 
         sources = _sources(mirror)
         found = audit(spec, sources)
@@ -105,7 +105,7 @@ def check(sweep: SweepFile, data: Annotated[bool, typer.Option("--data", help="L
         if found.faults:
             raise errors.DataError("\n".join(found.faults))
         for model in spec.models:
-            typer.echo(f"model {model.name}  {model_print(model, sources)[:16]}")
+            typer.echo(f"model {model.name}  {checked_print(spec, model, sources)[:16]}")
 
 
 @app.command()

@@ -267,8 +267,11 @@ def test_a_path_is_taken_from_the_file_wherever_one_stands(tmp_path: Path, monke
     assert load_sweep("sub/s.yaml").models[0].path == str(tmp_path / "sub" / "model")
 
 
-def test_a_head_may_be_carried_where_one_fits(tmp_path: Path) -> None:
-    sweep = load(tmp_path, arms="arms: [none, mnli, squad_v1]\n", keep="train: {carry: encoder+head}\n")
+def test_a_head_may_be_carried_where_every_arm_has_one(tmp_path: Path) -> None:
+    arms = (
+        "arms: [none, mnli, {name: both, tasks: [squad_v1, mnli]}, {name: longer, control: compute-matched, of: mnli}]"
+    )
+    sweep = load(tmp_path, arms=f"{arms}\n", keep="train: {carry: encoder+head}\n")
     assert sweep.train.carry == "encoder+head"
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from xsweep.errors import DataError, EnvironmentProblem
+from xsweep.models.fit import check_tasks, longest_input
 from xsweep.models.folder import cached_model_print, count_params, family_of, model_folder, model_print, shape_of
+from xsweep.models.model import Model
 from xsweep.plan.prints import Prints, readings
 from xsweep.spec.sweep import Sweep
 from xsweep.tasks.examples import cached_fingerprint, fingerprint
@@ -31,10 +33,22 @@ def survey(sweep: Sweep, sources: Sources, note: Callable[[str], None] = lambda 
     models, params, shapes = {}, {}, {}
     for model in sweep.models:
         note(f"checking model {model.name}")
-        models[model.name] = model_print(model, sources)
+        models[model.name] = checked_print(sweep, model, sources)
         folder = model_folder(model, sources)
         params[model.name], shapes[model.name] = count_params(folder), (family_of(folder).model_type, shape_of(folder))
     return Prints(splits, models, params, shapes)
+
+
+def checked_print(sweep: Sweep, model: Model, sources: Sources) -> str:
+    """The print of a model that opens and can do every task of the sweep; raises ``EnvironmentProblem`` of another.
+
+    What opens is remembered by its print, so that it is opened once.
+    """
+    digest, folder = model_print(model, sources), model_folder(model, sources)
+    longest = sources.remember("longest", digest, lambda: str(longest_input(folder)))
+    tasks = [*(task for arm in sweep.arms for task in arm.reads), *(target.task for target in sweep.targets)]
+    check_tasks(folder, None if longest == "None" else int(longest), tasks)
+    return digest
 
 
 def cached_survey(sweep: Sweep, sources: Sources) -> Prints | None:

@@ -73,7 +73,8 @@ def weight_files(folder: Path) -> list[Path]:
     if (folder / "model.safetensors").is_file():
         return [folder / "model.safetensors"]
     if index.is_file():
-        names = sorted(set(_read_json(index).get("weight_map", {}).values()))
+        places = _read_json(index).get("weight_map")
+        names = sorted({str(name) for name in places.values()}) if isinstance(places, dict) else []
         missing = [name for name in names if Path(name).name != name or not (folder / name).is_file()]
         if missing or not names:
             raise EnvironmentProblem(f"{index}: names {', '.join(missing) or 'no file'}, which is not in the folder")
@@ -136,7 +137,7 @@ def tensors_of(folder: Path) -> Iterator[tuple[Path, str, dict[str, Any]]]:
     """File, name and header entry (``dtype``, ``shape``) of each tensor of numbers with a point among the weights."""
     for path in weight_files(folder):
         for name, tensor in _header(path).items():
-            if name != "__metadata__" and tensor["dtype"][0] in "FB":
+            if name != "__metadata__" and tensor["dtype"].startswith(("F", "BF")):
                 yield path, name, tensor
 
 
@@ -204,9 +205,10 @@ def _header(path: Path) -> dict[str, Any]:
         size = path.stat().st_size
         try:
             header: dict[str, Any] = json.loads(handle.read(length)) if length <= size else {}
-            ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
-            whole = bool(ends) and 8 + length + max(ends) == size
-        except (ValueError, TypeError, KeyError, AttributeError):
+            tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
+            told = all(isinstance(t["dtype"], str) and all(type(n) is int for n in t["shape"]) for t in tensors)
+            whole = told and 8 + length + max(tensor["data_offsets"][1] for tensor in tensors) == size
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
             whole = False
     if not whole:
         raise EnvironmentProblem(f"{path}: damaged or cut short; fetch it again")
@@ -218,8 +220,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise EnvironmentProblem(f"{path}: no such file; it is no `transformers` model folder") from None
-    except (OSError, ValueError) as error:
-        raise EnvironmentProblem(f"{path}: cannot be read as JSON ({error})") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise EnvironmentProblem(f"{path}: cannot be read as JSON ({one_line(error)})") from error
     if not isinstance(value, dict):
         raise EnvironmentProblem(f"{path}: holds no JSON object")
     return value

@@ -195,12 +195,16 @@ def freeze(training: Training, models: Iterable[Model], root: Node, found: Findi
 
 
 def carry(training: Training, arms: Iterable[Arm], targets: Iterable[Target], root: Node, found: Findings) -> None:
-    """A head is carried only where one fits."""
+    """Every arm has a head for every target that is trained, where heads are carried."""
     if training.carry == "encoder":
         return
-    heads = {(task.format, task.labels) for arm in arms for task in arm.tasks}
-    if not any((target.task.format, target.task.labels) in heads for target in targets if target.trained):
-        found.add(root, "no arm has a target's format and labels, so there is no head to carry", "train", "carry")
+    trained = [target for target in targets if target.trained]
+    for arm in (arm for arm in arms if arm.trained):
+        heads = {(task.format, task.labels) for task in arm.tasks}
+        lacking = [target.name for target in trained if (target.task.format, target.task.labels) not in heads]
+        if lacking:
+            what = f"the arm {arm.name} has no task with the format and labels of {listed(lacking)}"
+            found.add(root, f"{what}, so it has no head to carry there", "train", "carry")
 
 
 def layout(value: Layouts, tasks: Iterable[Task], root: Node, found: Findings) -> None:

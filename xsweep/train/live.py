@@ -65,7 +65,7 @@ class Live:
 
 
 def live(folder: Path, model_print: str, training: Training, world: World) -> Live:
-    """The model in ``folder``, loaded when this process does not hold it yet; not reset."""
+    """The model in ``folder``, made when this process does not hold it yet; ``reset`` gives it its values."""
     key = (model_print, training.dropout, training.freeze, training.precision, training.lora, world)
     return _LIVE.get(key, lambda: _load(folder, training, world))
 
@@ -83,7 +83,6 @@ def _load(folder: Path, training: Training, world: World) -> Live:
     place_encoder(encoder, world, training.precision, whole)
     held = Live(encoder, tokenizer, _tokenizer_print(folder), world, weights)
     held.read_frozen()
-    held.reset(0)
     return held
 
 

@@ -26,8 +26,9 @@ class Optimizer:
         self._trimmed = trimmed_tables(network)
         # Looked up once: walking a small network's modules takes a twentieth of its step.
         self._mastered = any(master(parameter) is not None for parameter in self.parameters.values())
-        for leaf in self._own.values():
-            leaf.grad = None  # a master outlives its stage, and one that broke off may have left a gradient
+        # Both outlive their stage, and one that broke off may have left a gradient.
+        for kept in (*self.parameters.values(), *self._own.values()):
+            kept.grad = None
         leaves = {name: leaf for name, leaf in self._own.items() if leaf.numel()}
         # Biases and norms have one dimension; they are not decayed.
         decayed = [leaf for leaf in leaves.values() if leaf.ndim > 1]

@@ -12,7 +12,8 @@ import torch
 
 from xsweep.errors import EnvironmentProblem, UsageError
 from xsweep.models.attention import unpadded
-from xsweep.models.folder import count_params, family_of, model_folder, model_print
+from xsweep.models.fit import check_tasks
+from xsweep.models.folder import count_params, model_folder, model_print
 from xsweep.models.heads import Joint, Network, make_head
 from xsweep.models.load import head_settings, hidden_width, positions, set_recompute, word_table
 from xsweep.plan.mixing import head_groups, head_names, head_shape
@@ -155,7 +156,8 @@ class _Runner:
         if model_print(stage.model, sources) != stage.model_print:
             raise EnvironmentProblem(f"{folder}: the model has changed since it was planned; run again")
         base = live(folder, stage.model_print, stage.training, self._world)
-        _check_fit(stage, folder, base)
+        mlm = (stage.mixture.mlm.task,) if stage.mixture and stage.mixture.mlm else ()
+        check_tasks(folder, positions(base.encoder), (*stage.tasks, *mlm))
         set_recompute(base.encoder, self._job.layout.recompute)
         layout, params = self._job.layout, count_params(folder)
         cost = None if unpadded(base.encoder) else price(self._world.device.type, params["trunk"])
@@ -305,16 +307,3 @@ class _Runner:
         timings = {"load": load, "train": 0.0, "score": seconds, "tokens_per_second": tested.tokens / seconds}
         metrics = {"test": tested.metrics, "params": ready.params}
         return Outcome("ok", "", metrics, tested.results, timings=timings)
-
-
-def _check_fit(stage: Stage, folder: Path, base: Live) -> None:
-    """Raise ``EnvironmentProblem`` for a task that the model cannot do, or whose inputs it has no positions for."""
-    kind, longest = family_of(folder), positions(base.encoder)
-    mlm = (stage.mixture.mlm.task,) if stage.mixture and stage.mixture.mlm else ()
-    for task in (*stage.tasks, *mlm):
-        if task.format == "text" and kind.kind == "decoder":
-            what = f"{task.name} asks for hidden tokens, and a {kind.model_type} reads only what comes before them"
-            raise EnvironmentProblem(f"{folder}: {what}; masked text needs an encoder")
-        if longest is not None and task.max_length > longest:
-            what = f"{task.name} has a max_length of {task.max_length}, but the model reads at most {longest} tokens"
-            raise EnvironmentProblem(f"{folder}: {what}; declare the task with a shorter one")
