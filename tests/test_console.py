@@ -53,6 +53,7 @@ def test_the_live_view_says_how_far_all_is_and_what_runs() -> None:
     assert view.lines(0.0, 100) == ["checking train/snli"]
     far = {"done": 4, "total": 20, "left": 130.0, "studies": (1, 6), "hours": (0.25, 2.0), "gpus": True}
     assert view.take(Event("stage", "small / nli / s1", "ok", **far))  # type: ignore[arg-type]
+    assert view.take(Event("note", "stopping")), "said while stages run, and so not to be missed"
     jobs = (Running("small / nli, lr 1e-05", 10.0, 100.0, 12345.6), Running("x" * 90, 40.0))
     assert not view.take(Event("running", "", running=jobs))
     first, second, *rest = view.lines(3710.0 - 3630.0, 100)

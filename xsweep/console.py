@@ -52,13 +52,13 @@ class View:
         self._note = "preparing"
 
     def take(self, event: Event) -> bool:
-        """Remember what the event says; whether it is also worth a line that stays."""
+        """Remember what the event says; whether it is also worth a line that stays. Notes are, once stages run."""
         if event.total:
             self._far = event
         if event.what == "running":
             self._running = event.running
             return False
-        if event.what == "note" and not event.total:
+        if event.what == "note" and self._far is None:
             self._note = event.label
             return False
         return True

@@ -155,7 +155,10 @@ def test_a_cluster_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     def grow(_: float) -> None:
         cluster.gpus += 2
 
-    wait_for_room(cluster, {"xxl": FOUR}, 60.0, grow)
+    said: list[str] = []
+    wait_for_room(cluster, {"xxl": FOUR}, 60.0, grow, said.append)
+    needed = "one needs 4 CPUs and 4 GPUs, the cluster has 64 CPUs and 0 GPUs"
+    assert said == [f"waiting up to 60 s for room for model xxl: {needed}"]
     assert (cluster.gpus, asked) == (4, [FOUR, None])
     with pytest.raises(EnvironmentProblem, match="has 64 CPUs and 0 GPUs"):
         wait_for_room(Numbers(0, local=False), {"xxl": FOUR}, 0.0)

@@ -137,12 +137,16 @@ def needs(gang: Gang) -> dict[str, float]:
 
 
 def wait_for_room(
-    cluster: Holds, wanted: Mapping[str, Gang], seconds: float, pause: Callable[[float], object] = time.sleep
+    cluster: Holds,
+    wanted: Mapping[str, Gang],
+    seconds: float,
+    pause: Callable[[float], object] = time.sleep,
+    say: Callable[[str], object] = lambda _: None,
 ) -> None:
     """Wait until the cluster can hold one group of each model; raises ``EnvironmentProblem`` after ``seconds``.
 
-    On a cluster that is not this machine alone, its autoscaler is asked for what the largest needs. What ``pause``
-    raises between two looks ends the wait.
+    On a cluster that is not this machine alone, its autoscaler is asked for what the largest needs, and ``say`` gets
+    that in words. What ``pause`` raises between two looks ends the wait.
     """
     end, asked = time.monotonic() + (0.0 if cluster.local else seconds), False
     try:
@@ -157,6 +161,7 @@ def wait_for_room(
             if not asked:
                 _ask_for(missing[model])
                 asked = True
+                say(f"waiting up to {seconds:g} s for room for model {model}: {lacking(missing[model], cluster)}")
             pause(min(1.0, max(0.0, end - time.monotonic())))
     finally:
         if asked:
@@ -175,9 +180,13 @@ def lacking(gang: Gang, cluster: Holds) -> str:
     """What one group of the gang needs, and what the cluster has, in words."""
     there, need = cluster.resources, needs(gang)
     return "one needs {}, the cluster has {}".format(
-        " and ".join(f"{amount:g} {name}s" for name, amount in need.items()),
-        " and ".join(f"{there.get(name, 0.0):g} {name}s" for name in need),
+        " and ".join(_amount(amount, name) for name, amount in need.items()),
+        " and ".join(_amount(there.get(name, 0.0), name) for name in need),
     )
+
+
+def _amount(amount: float, name: str) -> str:
+    return f"{amount:g} {name}{'s' * (amount != 1)}"
 
 
 def _fitting(gang: Gang, there: Mapping[str, float]) -> int:

@@ -89,11 +89,15 @@ def run(
 
             context, groups = Context(store.root, sources), plan.sweep.layout.groups
             gangs = {model.name: launch.resolver.layout(model.name).gang for model in plan.sweep.models}
+
+            def note(text: str) -> None:
+                watch(Event("note", text))
+
             with (
-                interruptible(lambda text: watch(Event("note", text))) as stop,
+                interruptible(note) as stop,
                 Cluster(address, scratch=_scratch(address, store)) as cluster,
             ):
-                wait_for_room(cluster, gangs, wait_seconds, partial(_pause, stop))
+                wait_for_room(cluster, gangs, wait_seconds, partial(_pause, stop), note)
                 pool = GroupPool(cluster, gangs.values(), context, groups=groups, on_running=launch.on_running)
                 launch.seconds["starting Ray"] = time.monotonic() - begin
                 with pool:

@@ -44,10 +44,8 @@ def plan_rows(plan: Plan, resolver: Resolver | None) -> dict[str, Any]:
 def plan_text(plan: Plan, resolver: Resolver | None) -> str:
     """The plan on one screen."""
     sweep, rows = plan.sweep, plan_rows(plan, resolver)
-    head = (
-        f"{sweep.name}: {len(sweep.models)} models, {len(sweep.arms)} arms, {len(sweep.targets)} targets, "
-        f"{len(sweep.seeds)} seeds"
-    )
+    sizes = {"model": sweep.models, "arm": sweep.arms, "target": sweep.targets, "seed": sweep.seeds}
+    head = f"{sweep.name}: " + ", ".join(f"{len(of)} {name}{'s' * (len(of) != 1)}" for name, of in sizes.items())
     effects = [f"  {r['what']}: {_points(r['points'])}" for r in rows["resolves"]]
     if effects:
         effects.insert(0, f"True effects that {len(sweep.seeds)} seeds find 4 times in 5 (two-sided t test at 5 %):")
