@@ -40,6 +40,8 @@ from xsweep.spec.sweep import Arm, Halving, IntRange, LogUniform, Search, Space,
 from xsweep.store.store import Store
 from xsweep.tasks.catalog import CATALOG
 
+ROOT = Path(__file__).resolve().parents[2]
+
 # ---- the large grid ------------------------------------------------------------------------------------------
 
 SIZES = (
@@ -192,7 +194,8 @@ def measured(call: Sequence[str], log: Path, cache: Path) -> tuple[float, float]
     """(wall seconds, CPU-seconds) of a command and all that it starts, read twice a second; its words go to ``log``."""
     used: dict[int, float] = {}
     start = time.monotonic()
-    environment = {**os.environ, "XSWEEP_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
+    places = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "XSWEEP_CACHE": str(cache), "OMP_NUM_THREADS": "1", "PYTHONPATH": places}
     with log.open("w") as said, subprocess.Popen(call, stdout=said, stderr=subprocess.STDOUT, env=environment) as run:
         while run.poll() is None:
             used |= _family(run.pid)
