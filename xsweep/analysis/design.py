@@ -28,8 +28,8 @@ class Design:
     """Target -> its group."""
     seeds: tuple[int, ...]
     """Reporting seeds."""
-    repeats: tuple[int, ...] = (0,)
-    """Repeats of the search."""
+    draws: tuple[tuple[int, int], ...] = ()
+    """(seed, repeat of the search): every pair that runs were made with. Seeds may take turns with the repeats."""
     same_data: frozenset[tuple[str, str]] = frozenset()
     """(arm, target) pairs that train on a common data set."""
     left_out: frozenset[tuple[str, str]] = frozenset()
@@ -59,11 +59,16 @@ class Design:
             targets={target: tuple(codes) for target, codes in languages.items()},
             groups=dict(frame.select("target", "group").unique("target", keep="first").iter_rows()),
             seeds=tuple(sorted(frame["seed"].unique())),
-            repeats=tuple(sorted(frame["repeat"].unique())),
+            draws=tuple(sorted(frame.select("seed", "repeat").unique().iter_rows())),
             same_data=frozenset(frame.filter("same_data").select("arm", "target").unique().iter_rows()),
             left_out=frozenset((a, t) for a in arms for t in languages if (a, t) not in pairs),
             sources={arm: _sources(arm, read.get(arm, [])) for arm in arms if arm != BASELINE},
         )
+
+    @property
+    def repeats(self) -> tuple[int, ...]:
+        """Repeats of the search."""
+        return tuple(sorted({repeat for _, repeat in self.draws}))
 
     @property
     def unit(self) -> str:
