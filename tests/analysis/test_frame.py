@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
 from tests import made_up
 from xsweep.analysis.design import Design
 from xsweep.analysis.frame import FRAME, chance_of, frame_of, group_of
+from xsweep.analysis.gains import paired_gains
 from xsweep.analysis.outcomes import holes_of_file
 from xsweep.tasks.benchmarks import BENCHMARKS
 from xsweep.tasks.catalog import CATALOG
@@ -63,3 +66,26 @@ def test_the_design_knows_what_its_arms_are_trained_on() -> None:
     frame = made_up.frame(sweep)
     assert Design.of(frame, sweep).sources["snli"] == frozenset({"made-up/snli"})
     assert Design.of(frame).sources["squad"] == frozenset({"squad"})
+
+
+def test_seeds_that_take_turns_with_the_searches_are_averaged_inside_each() -> None:
+    sweep = made_up.sweep(seeds=(1, 2, 3, 4, 5, 6))
+    records = [replace(r, repeat=(r.seed - 1) % 3 if r.seed else 0) for r in made_up.records(sweep)]
+    frame = frame_of(sweep, records, scores_from_records(records))
+    assert frame.select("seed", "repeat").unique().sort("seed").rows() == [
+        (1, 0),
+        (2, 1),
+        (3, 2),
+        (4, 0),
+        (5, 1),
+        (6, 2),
+    ]
+    design = Design.of(frame)
+    assert (design.unit, design.repeats, design.covers) == ("repeat", (0, 1, 2), "training and search")
+    gains = paired_gains(frame, design).filter(arm="squad", model="small", target="xquad", languages="others")
+    assert gains["seed"].to_list() == [0, 1, 2]
+    assert gains["gain"].to_list() == pytest.approx([0.5 + 0.25 * (seed - 2) for seed in (2.5, 3.5, 4.5)])
+    two = Design.of(frame.filter(pl.col("repeat") < 2))
+    assert two.unit == "seed"
+    again = paired_gains(frame.filter(pl.col("repeat") < 2), two)
+    assert again.filter(target="all", languages="others", model="small", arm="squad")["gain"].null_count() == 0

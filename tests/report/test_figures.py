@@ -10,9 +10,10 @@ from tests import made_up
 from xsweep.analysis.design import Design
 from xsweep.analysis.gains import family_gains, intervals, paired_gains
 from xsweep.models.model import Model
-from xsweep.report import figures
+from xsweep.report import style
 from xsweep.report.curve import POINTS, curve_points
-from xsweep.report.figures import GRID, INK, LOOKS, MUTED, PAPER, draw, png, svg
+from xsweep.report.figures import draw
+from xsweep.report.style import GRID, INK, LOOKS, MUTED, PAPER, png, svg
 
 
 def points_of(sweep: Any, **how: Any) -> pl.DataFrame:
@@ -155,4 +156,4 @@ def test_nothing_is_left_in_matplotlibs_settings() -> None:
     before = dict(matplotlib.rcParams)
     draw(points_of(made_up.sweep()), ["all"], 7.4, 4)
     assert dict(matplotlib.rcParams) == before
-    assert figures.FONTS.startswith("'DejaVu Sans'")
+    assert style.FONTS.startswith("'DejaVu Sans'")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import product
 
 import polars as pl
 
@@ -29,10 +28,8 @@ class Design:
     """Target -> its group."""
     seeds: tuple[int, ...]
     """Reporting seeds."""
-    repeats: tuple[int, ...] = (0,)
-    """Repeats of the search."""
-    turns: Mapping[int, int] = field(default_factory=dict)
-    """Seed -> the repeat whose decisions it reports, where seeds take turns; empty where each repeat has every seed."""
+    draws: tuple[tuple[int, int], ...] = ()
+    """(seed, repeat of the search): every pair that runs were made with. Seeds may take turns with the repeats."""
     same_data: frozenset[tuple[str, str]] = frozenset()
     """(arm, target) pairs that train on a common data set."""
     left_out: frozenset[tuple[str, str]] = frozenset()
@@ -55,7 +52,6 @@ class Design:
         languages: dict[str, list[str]] = {}
         for target, language in places.iter_rows():
             languages.setdefault(target, []).append(language)
-        drawn = frame.select("seed", "repeat").unique().sort("seed", "repeat")
         read = {arm.name: [sources_of(task) for task in arm.reads] for arm in sweep.arms} if sweep else {}
         return cls(
             models=tuple(sorted(models, key=lambda m: m.params or 0)),
@@ -63,22 +59,16 @@ class Design:
             targets={target: tuple(codes) for target, codes in languages.items()},
             groups=dict(frame.select("target", "group").unique("target", keep="first").iter_rows()),
             seeds=tuple(sorted(frame["seed"].unique())),
-            repeats=tuple(sorted(frame["repeat"].unique())),
-            turns=dict(drawn.iter_rows()) if drawn["seed"].is_unique().all() and drawn["repeat"].n_unique() > 1 else {},
+            draws=tuple(sorted(frame.select("seed", "repeat").unique().iter_rows())),
             same_data=frozenset(frame.filter("same_data").select("arm", "target").unique().iter_rows()),
             left_out=frozenset((a, t) for a in arms for t in languages if (a, t) not in pairs),
             sources={arm: _sources(arm, read.get(arm, [])) for arm in arms if arm != BASELINE},
         )
 
     @property
-    def draws(self) -> list[tuple[int, int]]:
-        """(seed, repeat) of every run that each cell has."""
-        return list(self.turns.items()) or list(product(self.seeds, self.repeats))
-
-    @property
-    def units(self) -> tuple[int, ...]:
-        """The numbers of what is drawn at random."""
-        return self.repeats if self.unit == "repeat" else self.seeds
+    def repeats(self) -> tuple[int, ...]:
+        """Repeats of the search."""
+        return tuple(sorted({repeat for _, repeat in self.draws}))
 
     @property
     def unit(self) -> str:

@@ -88,6 +88,7 @@ def frame_of(sweep: Sweep, records: Sequence[Record], scores: pl.DataFrame) -> p
         for r in reported if r.target
         for seed in r.seeds for language in targets[r.target].languages
     ]  # fmt: skip
+    turns = {r.seed: r.repeat for r in records if r.role == "report" and r.kind != "pretrain"}
     names = ["model", "ladder", "params", "embedding_params", "arm", "family", "target", "same_data", "seed",
              "language", "metric"]  # fmt: skip
     grid = pl.DataFrame(rows, {name: FRAME[name] for name in names}, orient="row")
@@ -110,7 +111,7 @@ def frame_of(sweep: Sweep, records: Sequence[Record], scores: pl.DataFrame) -> p
         chance=pl.col("target").replace_strict(
             {n: chance_of(t.task) for n, t in targets.items()}, return_dtype=pl.Float64
         ),
-        repeat=pl.col("seed").replace_strict(turns, return_dtype=pl.Int64),
+        repeat=pl.col("seed").replace_strict(turns, default=0, return_dtype=pl.Int64),
         trials=pl.lit(None, pl.Int64),
         gpu_hours=pl.lit(None, pl.Float64),
         dev_score=pl.lit(None, pl.Float64),

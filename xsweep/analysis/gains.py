@@ -139,7 +139,7 @@ def _grid(design: Design) -> pl.DataFrame:
     models = [(model.name, model.ladder, model.params) for model in design.models]
     sizes = {"model": pl.String, "ladder": pl.String, "params": pl.Int64}
     grid = pl.DataFrame(models, sizes, orient="row").join(pl.DataFrame(arms, kinds, orient="row"), how="cross")
-    draws = pl.DataFrame(design.draws, {"seed": pl.Int64, "repeat": pl.Int64}, orient="row")
+    draws = pl.DataFrame(list(design.draws), {"seed": pl.Int64, "repeat": pl.Int64}, orient="row")
     grid = grid.join(draws, how="cross")
     english = pl.when(pl.col("language") == ENGLISH).then(pl.lit("english")).otherwise(pl.lit("others"))
     return grid.with_columns(languages=english)

@@ -43,6 +43,8 @@ PER_SEED = "per-seed slopes"
 BY_TASK = "tasks exchanged between families"
 BETWEEN = "qa - nli"
 
+_FLAT = 1e-9
+"""A slope that is rounding, and has no sign."""
 _EXACT = 1e-12
 """A sum of squares that is rounding."""
 _MEANS = ("hinge: change of slope, of the means", "hinge: AICc less that of a line")
@@ -84,7 +86,11 @@ def scale_dependent(table: pl.DataFrame) -> list[str]:
                 shown.select("family", "scale", "estimate").iter_rows()}  # fmt: skip
     families = dict.fromkeys(shown["family"])
     pairs = {f: [by_scale.get((f, scale)) for scale in (POINTS, "logit")] for f in families}
-    return [f for f, (one, other) in pairs.items() if one is not None and other is not None and one * other < 0]
+    return [
+        family
+        for family, (one, other) in pairs.items()
+        if one is not None and other is not None and one * other < 0 and min(abs(one), abs(other)) > _FLAT
+    ]
 
 
 def by_task(gains: pl.DataFrame, design: Design) -> Estimate:

@@ -3,139 +3,104 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from itertools import groupby, pairwise
+from types import MappingProxyType
 
-import matplotlib.style
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from xsweep.analysis.gains import ALL, HEADLINE
-from xsweep.report.words import BILLION, MINUS, factor, family_name, size
-
-INK, MUTED, GRID, PAPER = "#1b1f24", "#59636e", "#d8dee4", "#ffffff"
-"""Each used for nothing else, so that a page can replace them by its own."""
-FONTS = "'DejaVu Sans', Verdana, sans-serif"
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a family is told from the others: never by colour alone.
-
-    The first two are Okabe and Ito's; the others follow them, darkened until they stand out on white and on black.
-    """
-
-    colour: str
-    marker: str
-    dashes: tuple[float, ...] = ()
-
-
-LOOKS = {
-    "nli": Look("#0072b2", "o"),
-    "qa": Look("#d55e00", "s", (5, 2)),
-    "paraphrase": Look("#009e73", "^", (1, 1.5)),
-    "completion": Look("#b8618f", "D", (5, 1.5, 1, 1.5)),
-    "commonsense": Look("#a87d00", "v", (3, 1, 1, 1, 1, 1)),
-    "tagging": Look("#3b84b8", "P", (8, 2)),
-    "mixture": Look("#8a63b8", "X", (2, 1)),
-    "control": Look("#7a7a7a", "h", (1, 3)),
-    "retrieval": Look("#4f8a3d", "<", (4, 1, 4, 3)),
-    "text": Look("#9a6b4f", ">", (2, 3)),
-}
+from xsweep.report.style import GRID, INK, LOOKS, MUTED, PAPER, settle, styled
+from xsweep.report.words import BILLION, factor, family_name, signed, size
 
 _EM = 0.125
 """Size of the legend's letters, in inches."""
 _HANDLE, _GAP = 3.2, 2.0
 """Length of a legend's mark, and what is between two columns, in its letters' size."""
-
-_STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "xsweep",
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so the bytes do not depend on the machine's fonts
-    "font.size": 8.5,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": MUTED,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.unicode_minus": True,
-    "xtick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.color": MUTED,
-    "ytick.labelcolor": INK,
-    "ytick.major.size": 0,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.axisbelow": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.7,
-    "legend.frameon": False,
-}
+_NAMED = 3.0
+"""Inches of a panel from which its models are named; a narrower one gives their sizes alone."""
 
 
-@contextmanager
-def _style() -> Iterator[None]:
-    with matplotlib.style.context(["default", _STYLE]):
-        yield
+@dataclass(frozen=True)
+class Mark:
+    """Where a point of a figure is, in points (1/72 inch) from its upper left corner."""
+
+    panel: str
+    family: str
+    model: str
+    seed: int | None
+    x: float
+    y: float
 
 
-def draw(points: pl.DataFrame, panels: Sequence[str], width: float, height: float, columns: int = 1) -> Figure:
+def draw(
+    points: pl.DataFrame,
+    panels: Sequence[str],
+    width: float,
+    height: float,
+    columns: int = 1,
+    axis: Mapping[str, str] = MappingProxyType({}),
+    margin: float | None = None,
+) -> Figure:
     """POINTS -> a figure of ``width`` by ``height`` inches, its panels in rows of ``columns``.
 
-    It is higher where the legend takes more than one line.
+    It is higher where the legend takes more than one line. ``axis`` names what is measured in panels that do not share
+    one scale of points; ``margin`` shades the gains that would not matter.
     """
-    with _style():
+    return marked(points, panels, width, height, columns, axis, margin)[0]
+
+
+def marked(
+    points: pl.DataFrame,
+    panels: Sequence[str],
+    width: float,
+    height: float,
+    columns: int = 1,
+    axis: Mapping[str, str] = MappingProxyType({}),
+    margin: float | None = None,
+) -> tuple[Figure, list[Mark]]:
+    """``draw``, and where its points are."""
+    with styled():
         rows = math.ceil(len(panels) / columns)
         handles = _legend(points.filter(pl.col("panel").is_in(panels)))
         across = _columns([str(handle.get_label()) for handle in handles], width)
         more = max(0, -(-len(handles) // across) - 1)
         figure = Figure(figsize=(width, height + 1.6 * _EM * more), layout="constrained")
-        grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
+        grid = figure.subplots(rows, columns, squeeze=False, sharey=not axis)
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
+        placed: list[tuple[Axes, str, list[_Place]]] = []
         for place, (panel, axes) in enumerate(zip(panels, grid.flat, strict=False)):
-            _panel(axes, points.filter(panel=panel), width / columns)
+            if margin is not None:
+                axes.axhspan(-margin, margin, color=GRID, alpha=0.6, linewidth=0, zorder=0.5)
+            placed.append((axes, panel, _panel(axes, points.filter(panel=panel), width / columns)))
             if panel != ALL:
                 axes.set_title(panel, loc="left", fontsize=9.5, fontweight="bold")
-            if place % columns == 0:
-                axes.set_ylabel("Gain (points)")
+            if axis or place % columns == 0:
+                axes.set_ylabel(axis.get(panel, "Gain (points)"))
         if handles:
             figure.legend(handles=handles, loc="outside upper left", ncols=across, handlelength=_HANDLE,
                           columnspacing=_GAP, fontsize=72 * _EM)  # fmt: skip
-        return figure
+    settle(figure)
+    return figure, [mark for axes, panel, places in placed for mark in _marks(figure, axes, panel, places)]
 
 
-def svg(figure: Figure, title: str, description: str) -> str:
-    """The figure as SVG with text as text, a title, a description and no date."""
-    text = _saved(figure, "svg", {"Date": None, "Creator": None, "Title": title}).decode()
-    end = text.index("</title>") + len("</title>")
-    text = f"{text[:end]}\n <desc>{_escaped(description)}</desc>{text[end:]}"
-    return text.replace("'DejaVu Sans'", FONTS)
+_Place = tuple[str, str, int | None, float, float]
+"""Family, model, seed or None for a mean, and the place in units of the axes."""
 
 
-def png(figure: Figure) -> bytes:
-    """The figure as PNG at 300 dots per inch."""
-    return _saved(figure, "png", {"Software": None})
+def _marks(figure: Figure, axes: Axes, panel: str, places: Sequence[_Place]) -> Iterator[Mark]:
+    scale, height = 72 / figure.dpi, figure.bbox.height
+    for family, model, seed, x, y in places:
+        across, up = axes.transData.transform((x, y))
+        yield Mark(panel, family, model, seed, round(across * scale, 1), round((height - up) * scale, 1))
 
 
-def _saved(figure: Figure, kind: str, metadata: dict[str, str | None]) -> bytes:
-    with _style():
-        stream = BytesIO()
-        figure.savefig(stream, format=kind, dpi=300, metadata=metadata)
-        return stream.getvalue()
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _panel(axes: Axes, points: pl.DataFrame, width: float) -> None:
+def _panel(axes: Axes, points: pl.DataFrame, width: float) -> list[_Place]:
     sizes = points.select("model", "params").unique().sort("params", "model").rows()
     left, right = _span([params for _, params in sizes])
     axes.set_xlim(left, right)
@@ -143,12 +108,14 @@ def _panel(axes: Axes, points: pl.DataFrame, width: float) -> None:
     curves = list(points.partition_by("family", "scope", maintain_order=True))
     curves.sort(key=lambda part: (list(LOOKS).index(part["family"][0]), part["scope"][0]))
     inch = (right - left) / (width - 0.7)
+    places: list[_Place] = []
     for number, part in enumerate(curves):
-        _curve(axes, part, (number - (len(curves) - 1) / 2) * 0.09 * inch, 0.1 * inch)
+        places += _curve(axes, part, (number - (len(curves) - 1) / 2) * 0.09 * inch, 0.1 * inch)
     _ticks(axes, sizes, width)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:+g}".replace("-", MINUS) if abs(value) > 1e-9 else "0")
+    axes.yaxis.set_major_formatter(lambda value, _: signed(value))
     axes.margins(y=0.12)
     _billion(axes, sizes, width)
+    return places
 
 
 def _span(params: Sequence[int]) -> tuple[float, float]:
@@ -167,14 +134,15 @@ def _ticks(axes: Axes, sizes: Sequence[tuple[str, int]], width: float) -> None:
     per_point = (right - left) / (72 * (width - 0.7))
     ends: list[float] = []
     for name, params in sizes:
-        place, half = math.log10(params), 2.9 * max(len(name), 5) * per_point
+        place, half = math.log10(params), 2.9 * max(len(name) if width > _NAMED else 0, 5) * per_point
         step = next((step for step, end in enumerate(ends) if place - half > end), len(ends))
         ends[step : step + 1] = [place + half]
-        for text, drop, colour in ((name, 8, INK), (size(params), 18.5, MUTED)):
+        lines = ((name, 8, INK), (size(params), 18.5, MUTED)) if width > _NAMED else ((size(params), 8, INK),)
+        for text, drop, colour in lines:
             axes.annotate(text, (place, 0), (0, -drop - 25 * step), xycoords=axes.get_xaxis_transform(),
                           textcoords="offset points", ha="center", va="top", color=colour)  # fmt: skip
     axes.set_xticks([math.log10(params) for _, params in sizes], [""] * len(sizes))
-    axes.set_xlabel("Parameters (log scale)", labelpad=23 + 25 * max(len(ends) - 1, 0))
+    axes.set_xlabel("Parameters (log scale)", labelpad=(23 if width > _NAMED else 12) + 25 * max(len(ends) - 1, 0))
 
 
 def _billion(axes: Axes, sizes: Sequence[tuple[str, int]], width: float) -> None:
@@ -189,7 +157,7 @@ def _billion(axes: Axes, sizes: Sequence[tuple[str, int]], width: float) -> None
         axes.text(1.0, 1.0, text, transform=axes.transAxes, color=MUTED, ha="right", va="bottom", fontsize=8)
 
 
-def _curve(axes: Axes, points: pl.DataFrame, shift: float, beside: float) -> None:
+def _curve(axes: Axes, points: pl.DataFrame, shift: float, beside: float) -> list[_Place]:
     """One family in one scope: band, mean line, means with whiskers, seeds. Hollow where same-data cells are in it.
 
     In units of the axis, ``shift`` keeps families apart at one size, ``beside`` the seeds from their mean.
@@ -221,6 +189,8 @@ def _curve(axes: Axes, points: pl.DataFrame, shift: float, beside: float) -> Non
     )
     axes.scatter(means["x"], means["gain"], s=46, marker=look.marker, facecolor=face,
                  edgecolor=PAPER if solid else look.colour, linewidths=1.1, zorder=4)  # fmt: skip
+    shown = pl.concat([seeds, means]).select("family", "model", "seed", "x", "gain")
+    return list(shown.iter_rows())
 
 
 def _bands(ladder: pl.DataFrame) -> Iterator[tuple[list[float], list[float], list[float]]]:

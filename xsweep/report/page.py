@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import re
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -29,8 +29,11 @@ from xsweep.plan.records import Record
 from xsweep.plan.transfer import Regret
 from xsweep.report import answer, numbers, views
 from xsweep.report.benchmark import benchmark_tables
+from xsweep.report.checklist import checklist
 from xsweep.report.curve import curve_points
-from xsweep.report.figures import FONTS, GRID, INK, LOOKS, MUTED, PAPER, draw, png, svg
+from xsweep.report.gallery import Shown, plates, write_plate
+from xsweep.report.runs import Keys, keys_of, script_data
+from xsweep.report.style import LOOKS
 from xsweep.report.tables import csv, write_table
 from xsweep.report.words import count, family_name, listed, p_value, size
 from xsweep.spec.sweep import Sweep
@@ -58,6 +61,13 @@ class _Source:
     sweep: Sweep | None = None
     text: str = ""
     regret: Regret | None = None
+    keys: Keys = field(default_factory=dict)
+    addresses: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """The sweep file's SHA-256, its first 16 digits."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
 
 
 def write_report(
@@ -72,6 +82,7 @@ def write_report(
     caveats: Sequence[str] = (),
     word_blind: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
     regret: Regret | None = None,
+    addresses: Mapping[str, str] = MappingProxyType({}),
 ) -> Report:
     """Write ``tables/``, ``figures/`` and ``report.html`` under ``out``; returns the page and what it says first.
 
@@ -79,7 +90,8 @@ def write_report(
     ``command`` is what makes the results again, ``caveats`` what must be read first; ``tracking_note`` says how to
     open MLflow, or why the scores were not read from it. ``word_blind`` gives the controls of the artificial world:
     task -> language -> points; nothing for a sweep of real tasks. ``regret`` is what transfer between sizes lost, where
-    that was measured. Equal arguments, equal bytes, but for the seconds in
+    that was measured. ``addresses`` says where a stage's run is tracked, by the stage's key; the page names the key of
+    a run that has none. Equal arguments, equal bytes, but for the seconds in
     ``tables/budgets_times.csv``. Raises ``EnvironmentProblem`` when ``out`` cannot be written.
     """
     frame = frame_of(sweep, records, scores)
@@ -96,7 +108,8 @@ def write_report(
         **({} if counted.is_empty() else {"benchmark": counted}),
         **({"controls": controls(word_blind, scores, spent, sweep)} if word_blind else {}),
     }
-    source = _Source(sweep.name, command, tracking_note, caveats, sweep, sweep_text.strip("\n"), regret)
+    text = sweep_text.strip("\n")
+    source = _Source(sweep.name, command, tracking_note, caveats, sweep, text, regret, keys_of(scores), addresses)
     with guarded(out):
         write_atomic(out / "tables" / "budgets_times.csv", csv(budget_times(records)).encode())
     return _write(out, found, extra, source)
@@ -122,10 +135,15 @@ def _write(out: Path, found: Analysis, extra: Mapping[str, pl.DataFrame], source
     with guarded(out):
         for name, table in tables.items():
             write_table(out / "tables", name, table)
-        figures = _figures(out / "figures", drawn, found.design, said.sentence)
-        context = _context(found, tables, drawn, source) | {"answer": said, "figures": figures}
+        shown = [write_plate(out / "figures", plate) for plate in plates(found, tables, said.sentence)]
+        context = _context(found, tables, drawn, source) | {"answer": said}
+        context |= {"figures": {one.plate.name: one for one in shown}, "runs": _runs(found, tables, shown, source)}
         write_atomic(out / "report.html", _render(context).encode())
     return Report(out / "report.html", said.sentence)
+
+
+def _runs(found: Analysis, tables: Mapping[str, pl.DataFrame], shown: Sequence[Shown], source: _Source) -> str:
+    return script_data(tables["scores"], found.design, shown, source.keys, source.addresses)
 
 
 def _context(
@@ -166,6 +184,7 @@ def _context(
         "versions": list(tables["environment"].iter_rows()),
         "downloads": {name: _data(csv(table)) for name, table in tables.items()},
         "averaged": answer.averaged(design),
+        "checklist": checklist(design, tables, sweep),
     }
 
 
@@ -181,8 +200,8 @@ def _warnings(tables: Mapping[str, pl.DataFrame], design: Design) -> list[str]:
     turned = scale_dependent(tables["slopes"])
     if turned:
         said.append(
-            f"Scale dependent: the slope of {listed(turned)} has one sign in points and another by the log odds, so it "
-            "is no finding."
+            f"Scale dependent: the slope of {listed(map(family_name, turned))} has one sign in points and another by "
+            "the log odds, so it is no finding."
         )
     quantities = [numbers.quantity(name, design) for name in disagreeing(tables["three_ways"])]
     if quantities:
@@ -192,40 +211,6 @@ def _warnings(tables: Mapping[str, pl.DataFrame], design: Design) -> list[str]:
     if len(design.seeds) == 1 and design.unit == "seed":
         said.append("There is one seed, so there is no spread to see: no interval, no band and no test anywhere.")
     return said
-
-
-def _figures(folder: Path, drawn: pl.DataFrame, design: Design, finding: str) -> dict[str, str]:
-    """Write the figures' files; returns each as markup for the page: a wide one and a narrow one of each."""
-    targets = list(design.targets)
-    plans = {"gain_vs_params": ([ALL], (7.4, 3.9), (3.75, 3.6), 1)}
-    if len(targets) > 1:
-        rows = -(-len(targets) // 2)
-        plans["gain_by_target"] = (targets, (7.4, 0.5 + 2.9 * rows), (3.75, 0.4 + 2.8 * len(targets)), 2)
-    found = {}
-    for name, (panels, wide, narrow, columns) in plans.items():
-        title = "Gain against model size" + (", target by target" if panels != [ALL] else "")
-        figure = draw(drawn, panels, *wide, columns)
-        text = svg(figure, title, finding)
-        write_atomic(folder / f"{name}.svg", text.encode())
-        write_atomic(folder / f"{name}.png", png(figure))
-        write_atomic(folder / f"{name}.csv", csv(drawn.filter(pl.col("panel").is_in(panels))).encode())
-        found[name] = _inline(text, name)
-        found[f"{name}_narrow"] = _inline(svg(draw(drawn, panels, *narrow), title, finding), f"{name}_narrow")
-    return found
-
-
-def _inline(text: str, name: str) -> str:
-    """A figure's SVG as part of the page: its colours and fonts are the page's, its ids its own."""
-    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
-    text = re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{name}-", text)
-    box = re.search(r'viewBox="[^"]*"', text)
-    assert box  # matplotlib always writes one
-    labels = f'role="img" aria-labelledby="{name}-title {name}-desc"'
-    text = f"<svg {box[0]} {labels}>" + text[text.index(">") + 1 :]
-    text = text.replace("<title>", f'<title id="{name}-title">', 1).replace("<desc>", f'<desc id="{name}-desc">', 1)
-    for colour, variable in ((INK, "ink"), (MUTED, "muted"), (GRID, "line"), (PAPER, "paper")):
-        text = text.replace(colour, f"var(--{variable})")
-    return text.replace(f"font-family: {FONTS}", "font-family: inherit")
 
 
 def _data(text: str) -> str:
@@ -238,5 +223,13 @@ def _render(context: Mapping[str, Any]) -> str:
     )
     pages.filters |= {"size": size, "family": family_name, "p_value": p_value,
                       "colour": lambda family: LOOKS[family].colour}  # fmt: skip
-    pages.globals |= {"css": (_HERE / "page.css").read_text("utf-8"), "count": count}
+    script = (_HERE / "page.js").read_text("utf-8")
+    # The browser runs this script alone, and fetches nothing.
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    pages.globals |= {
+        "css": (_HERE / "page.css").read_text("utf-8"),
+        "js": script,
+        "policy": f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{allowed}'",
+        "count": count,
+    }
     return pages.get_template("page.html.j2").render(context)

@@ -13,8 +13,8 @@ _FAMILIES = {"nli": "NLI", "qa": "QA"}
 
 
 def family_name(family: str) -> str:
-    """``NLI``, ``QA``, else the family as it is."""
-    return _FAMILIES.get(family, family)
+    """``NLI``, ``QA``, ``QA minus NLI``, else the family as it is."""
+    return " minus ".join(_FAMILIES.get(part, part) for part in family.split(" - "))
 
 
 def points(value: float | None, signed: bool = False) -> str:
@@ -30,6 +30,11 @@ def decimals(value: float | None, digits: int, signed: bool = False) -> str:
     if float(text) == 0:
         return text
     return (MINUS if value < 0 else "+" if signed else "") + text
+
+
+def signed(value: float) -> str:
+    """A tick of an axis through zero: ``−0.5``, ``0``, ``+2``."""
+    return f"{value:+g}".replace("-", MINUS) if abs(value) > 1e-9 else "0"
 
 
 def p_value(value: float | None) -> str:
