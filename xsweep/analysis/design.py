@@ -71,6 +71,11 @@ class Design:
         return tuple(sorted({repeat for _, repeat in self.draws}))
 
     @property
+    def units(self) -> tuple[int, ...]:
+        """The numbers of what is drawn at random."""
+        return self.repeats if self.unit == "repeat" else self.seeds
+
+    @property
     def unit(self) -> str:
         """What is drawn at random: the repeat of the search where there are three or more, else the seed."""
         return "repeat" if len(self.repeats) >= REPEATS else "seed"
