@@ -45,7 +45,7 @@ ROOMS = {
 INSIDE_ONLY = {("torch", "tasks"), ("transformers", "tasks"), ("torch", "models"), ("transformers", "models"),
                ("torch", "engine"), ("datasets", "tasks")}  # fmt: skip
 """Heavy libraries that a room may import inside functions only: its declarations stay light."""
-HEAVY_FILES = {"models/adapters.py", "models/heads.py", "models/load.py", "models/weights.py"}
+HEAVY_FILES = {f"models/{name}.py" for name in ("adapters", "attention", "heads", "load", "segments", "weights")}
 """Files that are torch code through and through; nothing light imports them."""
 
 
