@@ -60,5 +60,5 @@ def test_what_a_layer_keeps_for_the_backward_pass(kind: str) -> None:
     measured = max((kept(kind, 4, n) - kept(kind, 2, n)) / (4 * n) for n in (64, 128))
     attention = 3 * WIDTH if kind == "qwen3" else None  # four heads of 128 ask, two are asked
     shape = {"width": WIDTH, "ffn": int(WIDTH * FFN.get(kind, 4)), "vocabulary": 100, "attention": attention}
-    two, four = (kept_bytes(kind, Shape(layers=n, **shape), "bf16", recompute=False) for n in (2, 4))  # type: ignore[arg-type]
+    two, four = (kept_bytes(kind, Shape(layers=n, **shape), "bf16", recompute=False) for n in (2, 4))
     assert measured == pytest.approx(four - two, rel=0.08)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch.distributed as dist
+from safetensors import safe_open
 from torch.multiprocessing.spawn import start_processes
 
 from tests.train.small import Laid, Place, run_job
@@ -42,16 +43,15 @@ class Counting:
 
 def worker(rank: int, size: int, name: str, job: Job, context: Laid) -> None:
     taken: list[int] = []
-    opened = weights.safe_open
 
     class Opening:
         def __init__(self, *path: Any, **options: Any) -> None:
-            self._file = opened(*path, **options)
+            self._file: Any = safe_open(*path, **options)
 
         def __enter__(self) -> Counting:
             return Counting(self._file.__enter__(), taken)
 
-    weights.safe_open = Opening  # type: ignore[assignment, misc]
+    weights.safe_open = Opening  # type: ignore[assignment, attr-defined]
     if size > 1:
         dist.init_process_group("gloo", init_method=f"file://{name}", rank=rank, world_size=size)
     try:

@@ -7,6 +7,7 @@ fp32; for one worker that is the parameter itself, or the master of one in bf16.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,8 @@ def place_encoder(encoder: nn.Module, world: World, precision: str, whole: Colle
         if precision == "bf16" and (world.size == 1 or not parameter.requires_grad):
             parameter.data = parameter.data.to(torch.bfloat16)
     if world.size > 1:
+        # mT5's blocks hand on their position bias, a slice; nothing is added to it in place.
+        warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view tensor")
         options: dict[str, Any] = {"mesh": _mesh(world), "mp_policy": _policy(precision), "ignored_params": set(whole)}
         for layer in layers(encoder):
             fully_shard(layer, reshard_after_forward=True, **options)
