@@ -205,7 +205,7 @@ def ours(
                 stack.enter_context(patch.object(attention, function, spy))
         measured = stack.enter_context(peak(case.gpu))
         run_job(Job((case.stage,), layout=layout), Context(Path(store), case.sources), World.single(), step)
-    return Run(clock.seconds, tokens[-1] - tokens[case.skipped - 1], losses, *measured, " and ".join(sorted(paths)))
+    return Run(clock.seconds, tokens[-1] - tokens[case.skipped - 1], losses, measured[0], " and ".join(sorted(paths)))
 
 
 @contextmanager

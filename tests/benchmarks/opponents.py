@@ -124,7 +124,7 @@ def _model(case: Case) -> _Plain:
 
 def _run(clock: Clock, model: _Plain, measured: Sequence[int | None]) -> Run:
     tokens = sum(int(count) for count in model.tokens[clock.case.skipped :])
-    return Run(clock.seconds, tokens, [float(loss) for loss in model.losses], *measured, "padded")
+    return Run(clock.seconds, tokens, [float(loss) for loss in model.losses], measured[0], "padded")
 
 
 class _Plain(nn.Module):
@@ -159,7 +159,8 @@ class _Trainer(Trainer):
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         # Theirs begins to warm up at a rate of 0, ours one step later: the steps must be the same.
-        self.lr_scheduler = LambdaLR(optimizer or self.optimizer, self.schedule.rate)
+        used: Any = optimizer or self.optimizer
+        self.lr_scheduler = LambdaLR(used, self.schedule.rate)
         return self.lr_scheduler
 
     def compute_loss(self, model: Any, inputs: Any, *given: Any, **named: Any) -> Any:

@@ -140,9 +140,10 @@ def held(case: Case) -> int:
     with patch("xsweep.train.loop.Optimizer", Seen), patch.object(Part, "_backward", watched):
         ours(replace(case, steps=2))
     (optimizer,) = optimizers
-    parameters = 2 * sum(parameter.nbytes for parameter in optimizer.parameters.values())
+    parameters: int = 2 * sum(parameter.nbytes for parameter in optimizer.parameters.values())
     states = optimizer._adam.state.values()
-    return parameters + sum(state[name].nbytes for state in states for name in ("exp_avg", "exp_avg_sq")) + kept[0]
+    moments: int = sum(state[name].nbytes for state in states for name in ("exp_avg", "exp_avg_sq"))
+    return parameters + moments + kept[0]
 
 
 def _planned(case: Case, features: Features) -> float:
