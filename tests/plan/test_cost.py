@@ -109,6 +109,17 @@ def test_the_plan_prints_it(tmp_path: Path) -> None:
     assert any("Worker-hours come from measured rates alone" in said for said in rows["assumed"])
 
 
+def test_columns_that_say_nothing_are_left_out() -> None:
+    bare, paid = (
+        plan_text(build_plan(sized(layout=layout)), None) for layout in (Layouts(), Layouts(gpus=0.5, gpu_hour_cost=2))
+    )
+    assert "worker-hours" in bare
+    assert not [word for word in ("GB each", "recompute", "GPU", "cost") if word in bare]
+    assert all(word in paid for word in ("GB each", "recompute", "GPU-hours", "cost"))
+    assert "Cost: unknown" in plan_text(build_plan(sized(layout=Layouts(gpus=1.0))), None)
+    assert max(map(len, (bare + paid).splitlines())) <= 120
+
+
 def test_a_model_that_does_not_fit_is_named_where_it_stands() -> None:
     from xsweep.models.catalog import MODELS
 

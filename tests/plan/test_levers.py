@@ -90,6 +90,9 @@ def test_the_longest_chain_and_what_is_kept() -> None:
     assert chain(build_plan(priced(transfer=Transfer()))) == 3 + 3
     assert chain(build_plan(priced(sampler="tpe"))) == 2 * 3 + 3
     assert retained(plain, None) == 4 * (6 + 7) * (1 + 2)
+    assert lever_text(plain, None)[-1].endswith("(keep: parents): 156 B.")
+    large = priced().model_copy(update={"models": (Model(name="m", id="o/m", params=10**11, embedding_params=0),)})
+    assert lever_text(build_plan(large), None)[-1].endswith("(keep: parents): 1.2 TB.")
     none = plain.sweep.model_copy(update={"keep": "none"})
     assert retained(build_plan(none), None) == 0
     assert retained(build_plan(sweep(models=(Model(name="m", id="o/m"),))), None) is None
