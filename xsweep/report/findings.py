@@ -100,7 +100,7 @@ def ends(drawn: pl.DataFrame) -> str:
     totals = drawn.group_by("status", maintain_order=True).agg(pl.col("runs").sum()).filter(pl.col("runs") > 0)
     said = [f"{runs} {status}" for status, runs in totals.iter_rows()]
     models = drawn.select("panel", "params").n_unique()
-    return f"Of {count(drawn['runs'].sum(), 'run')} at {count(models, 'size')}: {listed(said)}."
+    return f"Of {count(sum(drawn['runs'].to_list()), 'run')} at {count(models, 'size')}: {listed(said)}."
 
 
 def _with_interval(family: str, value: float, low: float | None, high: float | None, digits: int = 1) -> str:
