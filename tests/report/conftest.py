@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from xsweep.report import page
+from xsweep.report import gallery, page
 
 
 @pytest.fixture(autouse=True)
@@ -11,6 +11,6 @@ def _first_figures_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
     Pages of wider fixtures are made before this, and have them all.
     """
-    whole = page.plates
+    whole = gallery.plates
     curves = ("gain_vs_params", "gain_by_target")
     monkeypatch.setattr(page, "plates", lambda *given: [plate for plate in whole(*given) if plate.name in curves])

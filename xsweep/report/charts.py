@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import matplotlib
 import polars as pl
@@ -264,7 +264,7 @@ def _legend(figure: Figure, named: Sequence[tuple[str, Look]]) -> None:
     figure.legend(handles=handles, loc="outside upper left", ncols=min(across, len(handles)), handlelength=3.2)
 
 
-def _hide(spare: Sequence[Axes]) -> None:
+def _hide(spare: Iterable[Axes]) -> None:
     for axes in spare:
         axes.set_visible(False)
 

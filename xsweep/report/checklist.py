@@ -63,10 +63,10 @@ def _seeds(of: Material) -> str:
 
 def _tuning(of: Material) -> str:
     if of.sweep is None:
-        trials = of.tables["budgets"]["trials_done"].drop_nulls()
-        if trials.is_empty():
+        trials: list[int] = of.tables["budgets"]["trials_done"].drop_nulls().to_list()
+        if not trials:
             return f"{NOT_KNOWN}: the file has no column trials."
-        told = f"{trials.min()} to {trials.max()} trials a search"
+        told = f"{min(trials)} to {max(trials)} trials a search"
         return f"{told}; {NOT_KNOWN.lower()}: space, sampler and rule of selection." + _parity(of)
     search = of.sweep.search
     stages = [f"intermediate stage {_space(search.intermediate)}", f"target stage {_space(search.target)}"]
@@ -199,12 +199,12 @@ def _released(of: Material) -> str:
 
 
 def _cost(of: Material) -> str:
-    hours = of.tables["budgets"]["gpu_hours"].drop_nulls()
+    hours: list[float] = of.tables["budgets"]["gpu_hours"].drop_nulls().to_list()
     if of.sweep:
         return "Seconds of every stage stand in tables/budgets_times.csv; energy was not measured."
-    if hours.is_empty():
+    if not hours:
         return f"{NOT_KNOWN}: the file has no column gpu_hours."
-    return f"{points(hours.sum())} GPU-hours in all by the file; energy is not known."
+    return f"{points(sum(hours))} GPU-hours in all by the file; energy is not known."
 
 
 def _programs(of: Material) -> str:

@@ -22,7 +22,7 @@ def by_panel(drawn: pl.DataFrame, what: str) -> str:
     said = []
     for (family,), rows in own.filter(model=top).sort("gain").group_by("family", maintain_order=True):
         low, high = rows.row(0, named=True), rows.row(-1, named=True)
-        said.append(f"{family_name(str(family))} from {points(low['gain'], True)} ({low['panel']}) to "
+        said.append(f"{family_name(str(family))} between {points(low['gain'], True)} ({low['panel']}) and "
                     f"{points(high['gain'], True)} ({high['panel']})")  # fmt: skip
     return f"At {top}, mean gain in points by {what}: {listed(said)}."
 
@@ -54,7 +54,7 @@ def heat(drawn: pl.DataFrame) -> str:
         return NOTHING
     low, high = (own.row(place, named=True) for place in (0, -1))
     ends = [f"{points(row['gain'], True)} ({row['arm']} on {row['target']}, {row['panel']})" for row in (low, high)]
-    return f"Gains of {count(own.height, 'cell')} go from {ends[0]} to {ends[1]} points."
+    return f"Gains of {count(own.height, 'cell')} lie between {ends[0]} and {ends[1]} points."
 
 
 def forest(drawn: pl.DataFrame) -> str:
@@ -100,7 +100,7 @@ def ends(drawn: pl.DataFrame) -> str:
     totals = drawn.group_by("status", maintain_order=True).agg(pl.col("runs").sum()).filter(pl.col("runs") > 0)
     said = [f"{runs} {status}" for status, runs in totals.iter_rows()]
     models = drawn.select("panel", "params").n_unique()
-    return f"Of {count(drawn['runs'].sum(), 'run')} at {count(models, 'size')}: {listed(said)}."
+    return f"Of {count(sum(drawn['runs'].to_list()), 'run')} at {count(models, 'size')}: {listed(said)}."
 
 
 def _with_interval(family: str, value: float, low: float | None, high: float | None, digits: int = 1) -> str:

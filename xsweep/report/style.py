@@ -86,7 +86,7 @@ def svg(figure: Figure, title: str, description: str) -> str:
 def settle(figure: Figure) -> None:
     """Lay the figure out once and for all: places do not move any more, and saving takes half the time."""
     with styled():
-        FigureCanvasAgg(figure)  # type: ignore[no-untyped-call]
+        FigureCanvasAgg(figure)
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
 
