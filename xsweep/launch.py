@@ -26,7 +26,8 @@ from xsweep.tasks.source import Sources
 from xsweep.tasks.world.catalog import TASKS as WORLD_TASKS
 from xsweep.tasks.world.controls import cached_word_blind
 from xsweep.tracking.client import shown
-from xsweep.tracking.frames import read_runs, scores_from_records
+from xsweep.tracking.frames import scores_from_records, scores_from_runs
+from xsweep.tracking.reader import addresses, runs
 from xsweep.tracking.sync import Launch, sync
 
 SHIP_EVERY = 20.0
@@ -75,9 +76,12 @@ class Campaign:
         resolver = Resolver(self.plan, prints, self.store)
         records = collect(resolver)
         scores = scores_from_records(records)
+        pages: dict[str, str] = {}
         try:
             sync(self.sweep.name, records, self.tracking, launch or self._launch(prints))
-            tracked = read_runs(self.tracking, self.sweep.name, {r.key for r in records if r.key})
+            found = runs(self.tracking, self.sweep.name)
+            tracked = scores_from_runs(found, {r.key for r in records if r.key})
+            pages = addresses(self.tracking, found)
             note = f"Read from MLflow at {shown(self.tracking)}. To open it: xsweep ui --store {self.store.root}"
             if not tracked.equals(scores):
                 note = f"MLflow at {shown(self.tracking)} does not hold what the store holds; read from the store."
@@ -89,7 +93,7 @@ class Campaign:
         return write_report(
             folder, self.sweep, text, records, scores, command=self.command, tracking_note=note,
             caveats=[self.sweep.description] if self.sweep.description else [], word_blind=self._word_blind(),
-            regret=resolver.regret(),
+            regret=resolver.regret(), addresses=pages,
         )  # fmt: skip
 
     def _word_blind(self) -> dict[str, dict[str, float]]:

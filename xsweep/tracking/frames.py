@@ -51,8 +51,12 @@ def read_runs(uri: str, sweep_name: str, keys: Collection[str] | None = None) ->
     An experiment may hold runs of cells that the sweep file has lost since; ``keys`` restricts the frame to stages
     of interest. Raises ``EnvironmentProblem`` when the tracking store cannot be reached.
     """
-    found = by_key(runs(uri, sweep_name))
-    return _frame([row for key, run in found.items() if keys is None or key in keys for row in _of_run(run)])
+    return scores_from_runs(runs(uri, sweep_name), keys)
+
+
+def scores_from_runs(found: list[Run], keys: Collection[str] | None = None) -> pl.DataFrame:
+    """SCORES of runs that were read already."""
+    return _frame([row for key, run in by_key(found).items() if keys is None or key in keys for row in _of_run(run)])
 
 
 def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:

@@ -13,7 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
-from xsweep.tracking.client import sqlite_file, tracking
+from xsweep.tracking.client import shown, sqlite_file, tracking
+
+UI_PORT = 5000
+UI = f"http://127.0.0.1:{UI_PORT}"
+"""Where ``xsweep ui`` serves MLflow's pages unless told otherwise."""
 
 _COLUMNS = {
     "experiments": {"experiment_id", "name", "lifecycle_stage"},
@@ -33,6 +37,8 @@ class Run:
 
     id: str
     status: str
+    experiment: str
+    """Id of its experiment."""
     tags: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
 
@@ -62,6 +68,12 @@ def by_key(found: list[Run]) -> Mapping[str, Run]:
     }
 
 
+def addresses(uri: str, found: list[Run]) -> dict[str, str]:
+    """Stage key -> the page of its run, on the server at ``uri``, or on that of ``xsweep ui`` where it is a file."""
+    server = uri.rstrip("/") if uri.startswith(("http://", "https://")) else UI
+    return {key: f"{shown(server)}/#/experiments/{run.experiment}/runs/{run.id}" for key, run in by_key(found).items()}
+
+
 def runs_from_mlflow(uri: str, sweep_name: str) -> list[Run]:
     """The runs through MLflow's own search, page by page."""
     found: list[Run] = []
@@ -70,7 +82,9 @@ def runs_from_mlflow(uri: str, sweep_name: str) -> list[Run]:
         token: str | None = ""
         while home is not None and home.lifecycle_stage == "active" and token is not None:
             page = client.search_runs([home.experiment_id], max_results=1000, page_token=token or None)
-            found += [Run(r.info.run_id, r.info.status, dict(r.data.tags), dict(r.data.metrics)) for r in page]
+            for r in page:
+                info, tags, metrics = r.info, dict(r.data.tags), dict(r.data.metrics)
+                found.append(Run(info.run_id, info.status, info.experiment_id, tags, metrics))
             token = page.token or None
     return found
 
@@ -84,8 +98,10 @@ def runs_from_sqlite(file: Path, sweep_name: str) -> list[Run] | None:
                 if not columns <= {row[1] for row in base.execute(f"PRAGMA table_info({table})")}:
                     return None
             found = {
-                id: Run(id, status)
-                for id, status in base.execute(_RUNS.format(columns="r.run_uuid, r.status", join=""), name)
+                id: Run(id, status, str(home))
+                for id, status, home in base.execute(
+                    _RUNS.format(columns="r.run_uuid, r.status, r.experiment_id", join=""), name
+                )
             }
             for kind, table, only in (("tags", "tags", ""), ("metrics", "latest_metrics", "AND x.is_nan = 0")):
                 join = f"JOIN {table} x ON x.run_uuid = r.run_uuid {only}"
