@@ -311,6 +311,23 @@ def export(
     typer.echo(f"{folder}: written")
 
 
+@app.command()
+def convert(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A downloaded model with pytorch_model*.bin.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The new folder to write.")],
+) -> None:
+    """Make safetensors of a checkpoint published as a pickle, without running what is in it.
+
+    Name the new folder as `path:` of a model in the sweep file, or put it into a mirror as ORG--NAME.
+
+    Example: xsweep convert downloads/xlm-roberta-xl models/facebook--xlm-roberta-xl
+    """
+    from xsweep.models.convert import convert as write
+
+    write(folder, out)
+    typer.echo(f"{out}: written")
+
+
 def _catalogue(entries: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(entries))

@@ -80,8 +80,8 @@ def weight_files(folder: Path) -> list[Path]:
             raise EnvironmentProblem(f"{index}: names {', '.join(missing) or 'no file'}, which is not in the folder")
         return [folder / name for name in names]
     others = sorted(path.name for pattern in ("*.bin", "*.pt", "*.ckpt", "*.h5") for path in folder.glob(pattern))
-    hint = f"; {others[0]} is not read, since a pickle can run code: convert it" if others else ""
-    raise EnvironmentProblem(f"{folder}: no model.safetensors{hint}")
+    hint = f"{others[0]} is not read, since a pickle can run code" if others else "was it published as a pickle?"
+    raise EnvironmentProblem(f"{folder}: no model.safetensors; {hint}: `xsweep convert` a whole download of it")
 
 
 def model_print(model: Model, sources: Sources) -> str:
