@@ -150,7 +150,7 @@ def test_one_stage_of_the_baseline_gives_a_score_for_each_seed(tmp_path: Path) -
     base = next(r for r in scored if r.arm == "none")
     told = facts(base, manifests(scored))
     assert told.tags["xsweep.seed"] == "1,2"
-    run = Run("id", "FINISHED", dict(told.tags), {name: value for name, value, _ in told.metrics})
+    run = Run("id", "FINISHED", "1", dict(told.tags), {name: value for name, value, _ in told.metrics})
     assert sorted(row["seed"] for row in _of_run(run)) == [1, 2]
 
 
