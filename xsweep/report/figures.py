@@ -69,7 +69,7 @@ def marked(
         handles = _legend(points.filter(pl.col("panel").is_in(panels)))
         across = _columns([str(handle.get_label()) for handle in handles], width)
         more = max(0, -(-len(handles) // across) - 1)
-        figure = Figure(figsize=(width, height + 1.6 * _EM * more), layout="constrained")
+        figure = Figure(figsize=(width, height + 1.6 * _EM * more))
         grid = figure.subplots(rows, columns, squeeze=False, sharey=not axis)
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
