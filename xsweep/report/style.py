@@ -54,6 +54,7 @@ _STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.spines.left": False,
+    "axes.titley": 1.0,  # no ticks above: matplotlib need not measure every label to place a title
     "axes.unicode_minus": True,
     "xtick.color": MUTED,
     "xtick.labelcolor": INK,
