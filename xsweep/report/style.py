@@ -105,7 +105,8 @@ def png(figure: Figure) -> bytes:
 def _saved(figure: Figure, kind: str, metadata: dict[str, str | None]) -> bytes:
     with styled():
         stream = BytesIO()
-        figure.savefig(stream, format=kind, dpi=300, metadata=metadata)
+        packed = {"pil_kwargs": {"compress_level": 3}} if kind == "png" else {}  # a fifth larger in half the time
+        figure.savefig(stream, format=kind, dpi=300, metadata=metadata, **packed)
         return stream.getvalue()
 
 
