@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import polars as pl
@@ -55,6 +56,17 @@ def test_twice_is_the_same_bytes(tmp_path: Path) -> None:
     report(tmp_path, scores.sample(fraction=1.0, shuffle=False))
     assert first == {f.relative_to(tmp_path): f.read_bytes() for f in (tmp_path / "out").rglob("*") if f.is_file()}
     assert len(first) > 40
+
+
+def test_an_answer_names_the_unit_of_its_interval(tmp_path: Path) -> None:
+    scores = table(linear, seeds=5, noise=0.2)
+    tiles = r"[−+][\d.]+ to [−+][\d.]+, {}"
+    seeds = report(tmp_path, scores).text
+    assert len(re.findall(tiles.format("5 seeds"), seeds)) >= 4, "two tiles and two clauses of the answer"
+    assert "repeats of the search" not in seeds
+    repeats = report(tmp_path, scores.with_columns(repeat=pl.col("seed") % 3), "repeats").text
+    assert len(re.findall(tiles.format("3 repeats of the search"), repeats)) >= 4
+    assert "5 seeds" not in repeats.partition("Primary quantities")[0]
 
 
 def test_one_seed_says_that_there_is_no_band(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from xsweep.analysis.claims import family_claims
 from xsweep.analysis.design import BASELINE, Design
 from xsweep.analysis.gains import ALL, HEADLINE, intervals
 from xsweep.models.model import Model
-from xsweep.report.words import BILLION, DASH, count, family_name, interval, listed, points, size
+from xsweep.report.words import BILLION, DASH, count, draws, family_name, interval, listed, points, size
 from xsweep.spec.sweep import CONTROL
 
 
@@ -25,7 +25,7 @@ class Tile:
     name: str
     mean: str
     interval: str
-    """The interval with its seeds, or why there is none."""
+    """The interval with what it is over, or why there is none."""
     verdict: str
 
 
@@ -49,7 +49,7 @@ def answer(design: Design, gains: pl.DataFrame, families: pl.DataFrame) -> Answe
         sentence = "There is no estimate yet." if names else "There are controls alone, so there is no estimate."
         return Answer(sentence, (), tuple(_notes(design, gains, None)))
     rows = {row["family"]: row for row in shown.filter(model=model.name).iter_rows(named=True)}
-    clauses = [_clause(_called(design, f), rows[f]) for f in names if f in rows and rows[f]["seeds"]]
+    clauses = [_clause(_called(design, f), rows[f], design.unit) for f in names if f in rows and rows[f]["seeds"]]
     absent = [family_name(family) for family in names if family not in rows or not rows[family]["seeds"]]
     sentence = (
         f"{_where(model, design)}, an English intermediate task changes zero-shot scores in languages other than "
@@ -57,7 +57,7 @@ def answer(design: Design, gains: pl.DataFrame, families: pl.DataFrame) -> Answe
     )
     if absent:
         sentence += f" There is no estimate for {listed(absent)}."
-    tiles = tuple(_tile(family, rows.get(family)) for family in names)
+    tiles = tuple(_tile(family, rows.get(family), design.unit) for family in names)
     return Answer(sentence, tiles, tuple(_notes(design, gains, model)))
 
 
@@ -76,7 +76,7 @@ def _where(model: Model, design: Design) -> str:
     return f"At {model.name} ({known}), {rank}"
 
 
-def _tile(family: str, row: Mapping[str, Any] | None) -> Tile:
+def _tile(family: str, row: Mapping[str, Any] | None, unit: str) -> Tile:
     name = family_name(family)
     if row is None:
         return Tile(family, name, DASH, "every cell shares training data with its target", "")
@@ -84,20 +84,25 @@ def _tile(family: str, row: Mapping[str, Any] | None) -> Tile:
         return Tile(family, name, DASH, "runs are missing, see below", "")
     mean = points(row["mean"], signed=True)
     if row["low"] is None:
-        return Tile(family, name, mean, "one seed, so no interval", "")
-    spread = f"{interval(row['low'], row['high'])}, {count(row['seeds'], 'seed')}"
+        return Tile(family, name, mean, f"{_over(1, unit)}, so no interval", "")
+    spread = f"{interval(row['low'], row['high'])}, {_over(row['seeds'], unit)}"
     crosses = row["low"] <= 0 <= row["high"]
     return Tile(family, name, mean, spread, "the interval includes zero" if crosses else "the interval excludes zero")
 
 
-def _clause(name: str, row: Mapping[str, Any]) -> str:
-    seeds = count(row["seeds"], "seed") if row["seeds"] > 1 else "one seed"
+def _clause(name: str, row: Mapping[str, Any], unit: str) -> str:
+    over = _over(row["seeds"], unit)
     spread = (
-        f"95 % interval {interval(row['low'], row['high'])}, {seeds}"
+        f"95 % interval {interval(row['low'], row['high'])}, {over}"
         if row["low"] is not None
-        else f"{seeds}, so no interval"
+        else f"{over}, so no interval"
     )
     return f"{points(row['mean'], signed=True)} points for {name} ({spread})"
+
+
+def _over(number: int, unit: str) -> str:
+    said = draws(number, unit)
+    return f"one {said.removeprefix('1 ')}" if number == 1 else said
 
 
 def _notes(design: Design, gains: pl.DataFrame, model: Model | None) -> list[str]:
@@ -128,7 +133,7 @@ def _control_notes(design: Design, gains: pl.DataFrame, model: Model) -> list[st
     """What the controls gain at the model of the answer, each on its own."""
     found = intervals(gains.filter(family=CONTROL, model=model.name, target=ALL, languages="others"))
     rows = {row["arm"]: row for row in found.iter_rows(named=True)}
-    said = [_clause(arm, rows[arm]) for arm in design.arms if arm in rows and rows[arm]["seeds"]]
+    said = [_clause(arm, rows[arm], design.unit) for arm in design.arms if arm in rows and rows[arm]["seeds"]]
     if not said:
         return []
     return [f"Controls, which are in no family: {listed(said)}. A gain that a control has too is not the task's."]

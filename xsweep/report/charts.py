@@ -46,7 +46,7 @@ def heat_map(drawn: pl.DataFrame) -> Figure:
     bound = max(float(top), 0.1) if isinstance(top, float) else 1.0
     with styled():
         height = rows * (0.26 * len(arms) + 0.5) + 0.45 + _slant(targets)
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        figure = Figure(figsize=(WIDTH, height))
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         _hide(grid.flat[len(models) :])
         for (model, params), axes in zip(models, grid.flat, strict=False):
@@ -92,7 +92,7 @@ def forest(drawn: pl.DataFrame) -> Figure:
     families = drawn["family"].unique(maintain_order=True).to_list()
     with styled():
         height = 0.17 * len(families) * len(rows) + 0.2 * len(rows) + 1.1
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        figure = Figure(figsize=(WIDTH, height))
         axes = figure.subplots()
         axes.grid(visible=False)
         axes.axvline(0, color=INK, linewidth=1.0, zorder=1)
@@ -127,7 +127,7 @@ def levels(drawn: pl.DataFrame) -> Figure:
     rows = math.ceil(len(panels) / columns)
     series = sorted(drawn["series"].unique(), key=lambda name: (name != BASELINE, name))
     with styled():
-        figure = Figure(figsize=(WIDTH, 0.8 + 2.1 * rows), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 0.8 + 2.1 * rows))
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
         _hide(grid.flat[len(panels) :])
         for place, (panel, axes) in enumerate(zip(panels, grid.flat, strict=False)):
@@ -167,7 +167,7 @@ def budgets(drawn: pl.DataFrame) -> Figure:
     columns = min(3, len(panels))
     rows = math.ceil(len(panels) / columns)
     with styled():
-        figure = Figure(figsize=(WIDTH, 0.8 + 2.2 * rows + 0.2 * (len(arms) // 5)), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 0.8 + 2.2 * rows + 0.2 * (len(arms) // 5)))
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True)
         _hide(grid.flat[len(panels) :])
         for place, (panel, axes) in enumerate(zip(panels, grid.flat, strict=False)):
@@ -199,7 +199,7 @@ def ends(drawn: pl.DataFrame) -> Figure:
     rows = math.ceil(len(models) / columns)
     present = [name for name in STATUSES if drawn.filter(pl.col("runs") > 0, status=name).height]
     with styled():
-        figure = Figure(figsize=(WIDTH, 0.75 + rows * (0.24 * len(arms) + 0.55)), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 0.75 + rows * (0.24 * len(arms) + 0.55)))
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
         _hide(grid.flat[len(models) :])
         for (model, params), axes in zip(models, grid.flat, strict=False):

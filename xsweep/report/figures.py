@@ -69,10 +69,12 @@ def marked(
         handles = _legend(points.filter(pl.col("panel").is_in(panels)))
         across = _columns([str(handle.get_label()) for handle in handles], width)
         more = max(0, -(-len(handles) // across) - 1)
-        figure = Figure(figsize=(width, height + 1.6 * _EM * more), layout="constrained")
+        figure = Figure(figsize=(width, height + 1.6 * _EM * more))
         grid = figure.subplots(rows, columns, squeeze=False, sharey=not axis)
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
+        for axes in grid.flat:
+            axes.set_autoscaley_on(False)  # else every mark would scale every panel that shares its axis
         placed: list[tuple[Axes, str, list[_Place]]] = []
         for place, (panel, axes) in enumerate(zip(panels, grid.flat, strict=False)):
             if margin is not None:
@@ -82,6 +84,8 @@ def marked(
                 axes.set_title(panel, loc="left", fontsize=9.5, fontweight="bold")
             if axis or place % columns == 0:
                 axes.set_ylabel(axis.get(panel, "Gain (points)"))
+        for axes in grid.flat:
+            axes.autoscale(axis="y")
         if handles:
             figure.legend(handles=handles, loc="outside upper left", ncols=across, handlelength=_HANDLE,
                           columnspacing=_GAP, fontsize=72 * _EM)  # fmt: skip

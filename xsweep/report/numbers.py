@@ -9,7 +9,7 @@ import polars as pl
 
 from xsweep.analysis.claims import family_claims, named
 from xsweep.analysis.design import Design
-from xsweep.report.words import DASH, count, decimals, p_value
+from xsweep.report.words import DASH, count, decimals, draws, p_value
 
 _QUANTITIES = {
     "mean_gain_nli": "Mean gain, {nli}",
@@ -40,7 +40,7 @@ def question(headline: pl.DataFrame, design: Design) -> str:
     change = f"{decimals(row['estimate'], 2, True)} points per decade of parameters"
     if row["low"] is None:
         return f"The gain's slope over size is {change} for {qa} minus {nli}; {row['reason']}."
-    spread = f"95 % interval {_span(row, 2)}, {count(row['n_seeds'], 'seed')}, {count(row['n_sizes'], 'size')}"
+    spread = f"95 % interval {_span(row, 2)}, {draws(row['n_seeds'], design.unit)}, {count(row['n_sizes'], 'size')}"
     resolved = "differs" if row["low"] > 0 or row["high"] < 0 else "is not resolved to differ"
     said = f"With size, the gain from {qa} {resolved} from that from {nli}: slopes {change} apart ({spread})."
     few = "" if family_claims(design) else " With so few tasks a side this speaks of those tasks, not of families."

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 import matplotlib.style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 INK, MUTED, GRID, PAPER = "#1b1f24", "#59636e", "#d8dee4", "#ffffff"
 """Each used for nothing else, so that a page can replace them by its own."""
@@ -53,6 +55,7 @@ _STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.spines.left": False,
+    "axes.titley": 1.0,  # no ticks above: matplotlib need not measure every label to place a title
     "axes.unicode_minus": True,
     "xtick.color": MUTED,
     "xtick.labelcolor": INK,
@@ -84,11 +87,10 @@ def svg(figure: Figure, title: str, description: str) -> str:
 
 
 def settle(figure: Figure) -> None:
-    """Lay the figure out once and for all: places do not move any more, and saving takes half the time."""
+    """Lay the figure out once and for all; one with an engine of its own would be drawn twice for every file."""
     with styled():
         FigureCanvasAgg(figure)
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+        ConstrainedLayoutEngine().execute(figure)
 
 
 def pdf(figure: Figure, title: str) -> bytes:
@@ -104,7 +106,10 @@ def png(figure: Figure) -> bytes:
 def _saved(figure: Figure, kind: str, metadata: dict[str, str | None]) -> bytes:
     with styled():
         stream = BytesIO()
-        figure.savefig(stream, format=kind, dpi=300, metadata=metadata)
+        packed: dict[str, Any] = (
+            {"pil_kwargs": {"compress_level": 3}} if kind == "png" else {}
+        )  # a fifth larger in half the time
+        figure.savefig(stream, format=kind, dpi=300, metadata=metadata, **packed)
         return stream.getvalue()
 
 

@@ -13,7 +13,7 @@ from xsweep.analysis.design import BASELINE, Design
 from xsweep.analysis.gains import ALL, ENGLISH, HEADLINE
 from xsweep.models.catalog import confounds
 from xsweep.plan.mixing import described
-from xsweep.report.words import DASH, count, family_name, interval, points, size
+from xsweep.report.words import DASH, count, draws, family_name, interval, points, size
 from xsweep.spec.sweep import Sweep
 
 
@@ -41,7 +41,7 @@ def gain_rows(design: Design, means: pl.DataFrame, gains: pl.DataFrame, group: s
         for arm, family in design.arms.items():
             if arm != BASELINE:
                 keys = [(model.name, arm, target) for target in columns(design)]
-                cells = [_gain_cell(table.get(key), reasons.get(key, "")) for key in keys]
+                cells = [_gain_cell(table.get(key), reasons.get(key, ""), design.unit) for key in keys]
                 rows.append({"model": model, "arm": arm, "family": family, "cells": cells})
     return rows
 
@@ -51,12 +51,12 @@ def columns(design: Design) -> list[str]:
     return [ALL, *design.targets] if len(design.targets) > 1 else list(design.targets)
 
 
-def _gain_cell(row: Mapping[str, Any] | None, reason: str) -> GainCell:
+def _gain_cell(row: Mapping[str, Any] | None, reason: str, unit: str) -> GainCell:
     if row is None:
         return GainCell(DASH, "", "", "", "not scored in these languages")
     marks = ("†" if row["same_data"] else "") + ("‡" if row["degenerate"] else "")
     planned = row["seeds"] + row["missing"]
-    seeds = f"{row['seeds']} of {count(planned, 'seed')}" if row["missing"] else ""
+    seeds = f"{row['seeds']} of {draws(planned, unit)}" if row["missing"] else ""
     spread = interval(row["low"], row["high"]) if row["low"] is not None else ""
     return GainCell(points(row["mean"], signed=True), spread, seeds, marks, reason)
 

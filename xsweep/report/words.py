@@ -71,6 +71,13 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
+def draws(number: int, unit: str) -> str:
+    """What an interval is over, by the design's unit: ``3 seeds``, ``3 repeats of the search``."""
+    if unit == "repeat":
+        return count(number, "repeat of the search", "repeats of the search")
+    return count(number, unit)
+
+
 def listed(parts: Iterable[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     words = list(parts)
