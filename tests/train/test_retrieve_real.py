@@ -83,6 +83,7 @@ def test_real_corpora_are_mined(real_setting: tuple[Network, Sources, Any, Setti
 @pytest.fixture
 def real_setting(shared: Path, ladder: Path, tmp_path: Path) -> tuple[Network, Sources, Any, Setting]:
     base = live(ladder / "intfloat--multilingual-e5-small-L2", "real", Training(), World.single())
+    base.reset(0)
     head = make_head("retrieval", word_table(base.encoder), 0, dropout=0.0, pooling="mean", std=0.02, seed=0)
     sources = Sources((shared / "data",), tmp_path / "cache")
     return Network(base.encoder, head), sources, base.tokenizer, Setting(World.single(), 4096, None)
