@@ -332,10 +332,9 @@ def _catalogue(entries: list[dict[str, Any]], columns: tuple[str, ...], as_json:
     if as_json:
         typer.echo(json.dumps(entries))
         return
-    rows = [columns, *(tuple("" if e[c] is None else str(e[c]) for c in columns) for e in entries)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
-    for row in rows:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    from xsweep.tasks.catalog.show import aligned
+
+    typer.echo(aligned([columns, *(tuple("" if e[c] is None else str(e[c]) for c in columns) for e in entries)]))
 
 
 def _campaign(sweep: Path, store: Path, mirror: list[Path] | None, tracking: str | None) -> Campaign:

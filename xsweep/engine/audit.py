@@ -11,6 +11,7 @@ from typing import Any
 from xsweep.errors import DataError
 from xsweep.plan.prints import Reading, readings
 from xsweep.spec.sweep import Sweep
+from xsweep.tasks.catalog.show import aligned
 from xsweep.tasks.examples import Split, load_split
 from xsweep.tasks.formats import FORMATS
 from xsweep.tasks.rows import Span
@@ -68,9 +69,7 @@ def audit_text(found: Audit) -> str:
         numbers = (f"{number:,}" for number in (split.read, split.used, split.duplicates))
         dropped = ", ".join(f"{why} {count:,}" for why, count in split.dropped.items()) or "-"
         rows.append([split.name, split.language, *numbers, dropped, split.content, split.fingerprint[:16]])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
+    return aligned(rows)
 
 
 def _looked(reading: Reading, split: Split) -> Looked:

@@ -10,8 +10,6 @@ from torch import Tensor, nn
 from xsweep.errors import EnvironmentProblem
 from xsweep.models.load import parameters_on_meta, stack_name
 
-ADAPTER = "default"
-
 
 def add_adapters(encoder: nn.Module, rank: int, alpha: float, dropout: float) -> None:
     """Freeze ``encoder`` and put adapters without memory beside the linear maps of its layers.

@@ -51,10 +51,6 @@ class World:
         dist.broadcast(shared, src=0)
         return int(shared.item())
 
-    def barrier(self) -> None:
-        """Wait for all."""
-        self.total(torch.zeros(1, device=self.device))
-
     @contextmanager
     def together(self) -> Iterator[None]:
         """Fail on every worker when the block fails on one, so that none waits for a worker that has left."""

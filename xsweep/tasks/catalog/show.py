@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from xsweep.tasks.catalog import sources_of
@@ -30,3 +31,10 @@ def _splits(parts: tuple[Data, ...]) -> str:
     for data in parts:
         splits.setdefault(data.dataset, []).append(data.split)
     return " + ".join(" ".join([dataset, *names]) for dataset, names in splits.items())
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of equally many cells as lines, each column as wide as its widest cell."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
