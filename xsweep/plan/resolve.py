@@ -264,10 +264,13 @@ class Resolver:
         chain = [stage]
         while (parent := chain[0].parent) and not self.store.has_weights(parent):
             chain.insert(0, self._stages[parent])
+        before: list[Stage] = []
+        while parent := (before or chain)[0].parent:
+            before.insert(0, self._stages[parent])
         passed_on = ("pretrain", "intermediate")
-        kept = [s for s in chain if s.kind in passed_on or (self.plan.sweep.keep == "all" and s.kind != "evaluate")]
+        kept = [s for s in [*before, *chain] if s.kind in passed_on or (self.plan.sweep.keep == "all" and s.kind != "evaluate")]
         keep = frozenset(s.key for s in kept if not (s.hyper and s.hyper.until))
-        return Job(tuple(chain), keep, self.layout(stage.model.name), begins)
+        return Job(tuple(chain), keep, self.layout(stage.model.name), begins, tuple(before))
 
     def ready(self) -> Iterator[tuple[str, Job]]:
         """(label, job) of every reporting stage that may run now and has not ended.

@@ -148,6 +148,8 @@ class Job:
     """How it is laid on the machine; part of no key."""
     begins: bool = False
     """Whether the last stage leaves its beginning in the store, for runs that go further."""
+    ancestors: tuple[Stage, ...] = ()
+    """What the first stage descends from, the eldest first: run again only where their weights turn out damaged."""
 
     @property
     def key(self) -> str:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from xsweep.errors import EnvironmentProblem, StoreFull
+from xsweep.store.failpoint import reach
 
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -47,10 +48,12 @@ def write_atomic(path: Path, data: bytes) -> None:
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
+            reach("file.before_rename")
             os.replace(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+    reach("file.after_rename")
     sync_folder(path.parent)
 
 
@@ -58,7 +61,9 @@ def move(source: Path, target: Path) -> None:
     """Move a finished file into place on the same file system; the caller syncs the target's folder."""
     with source.open("rb") as handle:
         os.fsync(handle.fileno())
+    reach("move.before_rename")
     os.replace(source, target)
+    reach("move.after_rename")
 
 
 def sync_folder(folder: Path) -> None:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from xsweep.errors import EnvironmentProblem, StoreBusy
+from xsweep.store.failpoint import reach
 from xsweep.store.files import guarded
 
 _TAKEN = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
@@ -31,7 +32,9 @@ def hold(path: Path) -> Iterator[None]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         _lock(descriptor, path)
+        reach("lease.locked")
         _name_holder(descriptor)
+        reach("lease.named")
         try:
             yield
         finally:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from xsweep.errors import EnvironmentProblem
+from xsweep.store.failpoint import reach
 from xsweep.store.files import guarded, move, remove_tree, sha256, sha256_once, slug, sync_folder, write_atomic
 from xsweep.store.keys import canonical
 from xsweep.store.lease import hold
@@ -91,6 +92,13 @@ class Store:
                 raise EnvironmentProblem(f"{path}: damaged, so these weights were removed; the next run rebuilds them")
         return folder / "weights"
 
+    def sound_weights(self, key: str) -> bool:
+        """Whether the weights are there as they were written; damaged ones are removed."""
+        try:
+            return self.has_weights(key) and self.weights(key).is_dir()
+        except EnvironmentProblem:
+            return False
+
     # Writing
 
     def work(self, key: str) -> Path:
@@ -122,7 +130,9 @@ class Store:
                 done = replace(old, files={**kept, **_place(folder / "weights", weights)})
             else:
                 done = old
+            reach("manifest.before")
             write_atomic(folder / "manifest.json", done.to_json())
+            reach("manifest.after")
             sync_folder(folder.parent)
             if done.final:
                 remove_tree(folder / "work")
@@ -177,7 +187,9 @@ class Store:
             raise EnvironmentProblem(f"{path}: this study has decided already, and otherwise")
         if old is None:
             with guarded(path):
+                reach("decision.before")
                 write_atomic(path, text.encode())
+                reach("decision.after")
 
     def _decision_path(self, address: str) -> Path:
         return self.root / "decisions" / f"{slug(address)}.json"

@@ -25,6 +25,14 @@ def farthest(store: Store, stage: Stage) -> int:
     return max((epoch for epoch in range(1, stage.end) if newest(_until(folder, epoch)) >= 0), default=0)
 
 
+def left_beginnings(store: Store, stage: Stage) -> list[Path]:
+    """Folders of the states that ``stage`` may go on from, in the order of their epochs."""
+    folder = store.beginning(stage.beginning) if stage.hyper else None
+    if folder is None or not folder.is_dir():
+        return []
+    return [_until(folder, epoch) for epoch in range(1, stage.end) if _until(folder, epoch).is_dir()]
+
+
 class Beginnings:
     """What one stage takes from the runs before it and leaves for those after it.
 

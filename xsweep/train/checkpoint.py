@@ -6,7 +6,9 @@ own, and sums over workers are rounded otherwise.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import os
 import shutil
 import time
@@ -22,12 +24,15 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from xsweep.errors import EnvironmentProblem
+from xsweep.store.failpoint import reach
 from xsweep.store.files import sha256, sync_folder, write_atomic
 from xsweep.train.tensors import write_tensors
 from xsweep.train.world import World
 
+log = logging.getLogger(__name__)
+
 _WHOLE: Mapping[str, int] = {}
-VERSION = 3
+VERSION = 4
 """Raised when what a checkpoint holds changes: a stage that was interrupted before then starts over."""
 
 
@@ -66,8 +71,9 @@ class Checkpoints:
         with self._world.together():
             if self._world.first:
                 files = {path.name: path.stat().st_size for path in sorted(folder.glob("rank-*"))}
-                marker = {"version": VERSION, "step": step, "world": self._world.size, "cut": dict(cut), "files": files}
-                write_atomic(folder / "whole.json", json.dumps(marker).encode())
+                marker = {"step": step, "world": self._world.size, "cut": dict(cut), "files": files}
+                write_atomic(folder / "whole.json", sealed(marker))
+                reach("checkpoint.whole")
                 self._drop_all_but(folder)
         self._last = time.monotonic()
 
@@ -80,7 +86,7 @@ class Checkpoints:
         if step < 0:
             return None
         folder, rank = self._folder / f"checkpoint-{step}", self._world.rank
-        marker = json.loads((folder / "whole.json").read_bytes())
+        marker = _unsealed(folder / "whole.json")
         if marker["world"] != self._world.size:
             state = _state(folder, 0)
             del state["random"]
@@ -122,8 +128,9 @@ class Checkpoints:
         write_tensors({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, path)
         with path.open("rb+") as handle:
             os.fsync(handle.fileno())
+        reach("checkpoint.tensors")
         own = {"state": dict(state), "random": random_state(self._world.device), "sha256": sha256(path)}
-        write_atomic(folder / f"rank-{rank}.json", json.dumps(own).encode())
+        write_atomic(folder / f"rank-{rank}.json", sealed(own))
 
     def _drop_all_but(self, kept: Path) -> None:
         for folder in self._folder.glob("checkpoint-*"):
@@ -134,10 +141,10 @@ class Checkpoints:
 
 def _state(folder: Path, rank: int) -> dict[str, Any]:
     """What a worker wrote beside its tensors, and ``random``, once its tensors are known to be those it wrote."""
-    own = json.loads((folder / f"rank-{rank}.json").read_bytes())
+    own = _unsealed(folder / f"rank-{rank}.json")
     path = folder / f"rank-{rank}.safetensors"
     if sha256(path) != own["sha256"]:
-        raise EnvironmentProblem(f"{path}: not as it was written; remove {folder}, and the stage starts over")
+        raise EnvironmentProblem(f"{path}: not as it was written; run again, and the stage starts over")
     return {**own["state"], "random": own["random"]}
 
 
@@ -151,11 +158,60 @@ def newest(folder: Path) -> int:
     """Step of the newest whole checkpoint in ``folder`` of this version, or -1."""
     found = [-1]
     for marker in folder.glob("checkpoint-*/whole.json"):
-        value = json.loads(marker.read_bytes())
-        whole = all(_size(marker.parent / name) == size for name, size in value["files"].items())
-        if whole and value.get("version") == VERSION:
+        try:
+            value = _unsealed(marker)
+        except EnvironmentProblem:
+            continue
+        if all(_size(marker.parent / name) == size for name, size in value["files"].items()):
             found.append(int(value["step"]))
     return max(found)
+
+
+def drop_damaged(folder: Path, world: World) -> None:
+    """Remove checkpoints whose files are not as they were written; every worker calls it and reads its share of them.
+
+    A stage then goes on from an earlier one, or starts over: never from numbers that nobody computed.
+    """
+    while (step := world.agree(newest(folder))) >= 0:
+        at = folder / f"checkpoint-{step}"
+        with world.together():
+            damaged = _damaged(at, world)
+        if not world.total(torch.tensor([float(damaged)], device=world.device)).item():
+            return
+        log.warning("%s: damaged, so it was removed; the stage goes on without it", at)
+        if world.first:
+            shutil.rmtree(at)
+
+
+def _damaged(folder: Path, world: World) -> bool:
+    try:
+        for writer in range(world.rank, _unsealed(folder / "whole.json")["world"], world.size):
+            _state(folder, writer)
+    except (EnvironmentProblem, OSError):
+        return True
+    return False
+
+
+def sealed(value: Mapping[str, Any]) -> bytes:
+    """``value`` as JSON, with the version of the layout and a digest of it all."""
+    body = {"version": VERSION, **value}
+    return json.dumps({**body, "digest": _digest(body)}).encode()
+
+
+def _unsealed(path: Path) -> dict[str, Any]:
+    """What was ``sealed``; raises ``EnvironmentProblem`` for anything else, and for another version."""
+    try:
+        body: dict[str, Any] = json.loads(path.read_bytes())
+        sound = body.pop("digest") == _digest(body) and body.pop("version") == VERSION
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        sound = False
+    if not sound:
+        raise EnvironmentProblem(f"{path}: not as this version of xsweep writes it")
+    return body
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def random_state(device: torch.device) -> dict[str, str]:
