@@ -267,8 +267,8 @@ class Resolver:
         before: list[Stage] = []
         while parent := (before or chain)[0].parent:
             before.insert(0, self._stages[parent])
-        passed_on = ("pretrain", "intermediate")
-        kept = [s for s in [*before, *chain] if s.kind in passed_on or (self.plan.sweep.keep == "all" and s.kind != "evaluate")]
+        passed_on = ("pretrain", "intermediate", *(["target"] if self.plan.sweep.keep == "all" else []))
+        kept = [s for s in [*before, *chain] if s.kind in passed_on]
         keep = frozenset(s.key for s in kept if not (s.hyper and s.hyper.until))
         return Job(tuple(chain), keep, self.layout(stage.model.name), begins, tuple(before))
 

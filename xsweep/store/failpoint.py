@@ -1,8 +1,8 @@
 """Places at which a test may break the program; inert unless ``XSWEEP_TESTING=1``.
 
-``XSWEEP_FAILPOINT=POINT:ACTION`` does ACTION whenever the process comes by POINT, and ``POINT:ACTION@N`` the N-th time
-alone. Actions: ``kill9`` ends the process as ``kill -9`` does, ``full`` raises what a full disk raises, ``raise`` what a
-defect might.
+``XSWEEP_FAILPOINT=POINT:ACTION`` does ACTION whenever the process comes by POINT, ``POINT:ACTION@N`` the N-th time
+alone. Actions: ``kill9`` ends the process as ``kill -9`` does, ``full`` raises what a full disk raises, and ``raise``
+what a defect might.
 """
 
 from __future__ import annotations

@@ -39,7 +39,15 @@ def guarded(path: Path) -> Iterator[None]:
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write ``data`` so that a reader, or a reader after a crash, sees the old file or the new one, never a part."""
+    """Write ``data`` so that a reader, or a reader after a crash, sees the old file or the new one, never a part.
+
+    Raises ``StoreFull`` or another ``EnvironmentProblem``.
+    """
+    with guarded(path):
+        _write_atomic(path, data)
+
+
+def _write_atomic(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not `tempfile`, whose files are for their owner alone: results are shared by a team.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -55,6 +63,12 @@ def write_atomic(path: Path, data: bytes) -> None:
             raise
     reach("file.after_rename")
     sync_folder(path.parent)
+
+
+def drop_temporaries(path: Path) -> None:
+    """Remove what writers of ``path`` that were killed have left; nobody else may be writing it."""
+    for left in path.parent.glob(f".{path.name}.*"):
+        left.unlink(missing_ok=True)
 
 
 def move(source: Path, target: Path) -> None:

@@ -43,6 +43,20 @@ def hold(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def holder(path: Path) -> str:
+    """Who held the lock file ``path`` and was killed, "" where nobody was; raises ``StoreBusy`` while it is held."""
+    with guarded(path):
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            return ""
+    try:
+        _lock(descriptor, path)
+        return _holder(descriptor) if os.fstat(descriptor).st_size else ""
+    finally:
+        os.close(descriptor)
+
+
 def _lock(descriptor: int, path: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

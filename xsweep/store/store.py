@@ -20,7 +20,17 @@ from typing import Any
 
 from xsweep.errors import EnvironmentProblem
 from xsweep.store.failpoint import reach
-from xsweep.store.files import guarded, move, remove_tree, sha256, sha256_once, slug, sync_folder, write_atomic
+from xsweep.store.files import (
+    drop_temporaries,
+    guarded,
+    move,
+    remove_tree,
+    sha256,
+    sha256_once,
+    slug,
+    sync_folder,
+    write_atomic,
+)
 from xsweep.store.keys import canonical
 from xsweep.store.lease import hold
 from xsweep.store.manifests import Manifest, read_manifest
@@ -130,6 +140,7 @@ class Store:
                 done = replace(old, files={**kept, **_place(folder / "weights", weights)})
             else:
                 done = old
+            drop_temporaries(folder / "manifest.json")
             reach("manifest.before")
             write_atomic(folder / "manifest.json", done.to_json())
             reach("manifest.after")
@@ -137,6 +148,15 @@ class Store:
             if done.final:
                 remove_tree(folder / "work")
         return done
+
+    def reopen(self, key: str) -> None:
+        """Let the next run try a stage again that is done with, however it ended; its attempts are counted on."""
+        manifest = self.manifest(key)
+        if manifest is None:
+            raise EnvironmentProblem(f"{self.folder(key)}: no such stage")
+        reason = f"to be tried again: it ended {manifest.status}. {manifest.reason}"
+        path = self.folder(key) / "manifest.json"
+        write_atomic(path, replace(manifest, status="failed", reason=reason).to_json())
 
     def evict(self, key: str) -> int:
         """Remove a stage's weights; manifest and results stay. Returns the bytes freed."""
@@ -187,6 +207,7 @@ class Store:
             raise EnvironmentProblem(f"{path}: this study has decided already, and otherwise")
         if old is None:
             with guarded(path):
+                drop_temporaries(path)
                 reach("decision.before")
                 write_atomic(path, text.encode())
                 reach("decision.after")

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from xsweep.errors import EnvironmentProblem
 from xsweep.store.failpoint import reach
-from xsweep.store.files import sha256, sync_folder, write_atomic
+from xsweep.store.files import guarded, sha256, sync_folder, write_atomic
 from xsweep.train.tensors import write_tensors
 from xsweep.train.world import World
 
@@ -126,9 +126,10 @@ class Checkpoints:
         rank = self._world.rank
         path = folder / f"rank-{rank}.safetensors"
         write_tensors({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, path)
-        with path.open("rb+") as handle:
-            os.fsync(handle.fileno())
-        reach("checkpoint.tensors")
+        with guarded(path):
+            with path.open("rb+") as handle:
+                os.fsync(handle.fileno())
+            reach("checkpoint.tensors")
         own = {"state": dict(state), "random": random_state(self._world.device), "sha256": sha256(path)}
         write_atomic(folder / f"rank-{rank}.json", sealed(own))
 
