@@ -165,6 +165,7 @@ class Cluster:
     def _local_options(self) -> dict[str, Any]:
         # The object store carries nothing big: weights and data go through files.
         return {
+            "_node_ip_address": "127.0.0.1",  # else its servers listen on every interface
             "_temp_dir": str(self._private_folder),
             "num_cpus": self._cpus,
             "object_store_memory": 128 * 2**20,
