@@ -93,7 +93,7 @@ class Campaign:
         return write_report(
             folder, self.sweep, text, records, scores, command=self.command, tracking_note=note,
             caveats=[self.sweep.description] if self.sweep.description else [], word_blind=self._word_blind(),
-            regret=resolver.regret(), addresses=pages,
+            regret=resolver.regret(), addresses=pages, results=self.store.results,
         )  # fmt: skip
 
     def _word_blind(self) -> dict[str, dict[str, float]]:
