@@ -254,7 +254,7 @@ class Grid:
             _trial({**config, "out": str(outs / f"{name}-s{config['seed']}-{config['lr']:.6g}")})
 
         tuner = tune.Tuner(
-            tune.with_resources(run, {"CPU": 0}),
+            tune.with_resources(run, {"trial": 1}),  # none of the cores that its worker waits for
             param_space=param,
             tune_config=tune.TuneConfig(
                 num_samples=count if space else 1,
@@ -295,7 +295,8 @@ def main(words: Sequence[str] | None = None) -> None:
 
     shutil.rmtree(given.folder, ignore_errors=True)
     given.folder.mkdir(parents=True)
-    ray.init(num_cpus=os.cpu_count(), include_dashboard=False, log_to_driver=False)
+    cores = os.cpu_count() or 1
+    ray.init("local", num_cpus=cores, resources={"trial": cores}, include_dashboard=False, log_to_driver=False)
     grid = Grid(load_sweep(given.sweep), given.folder, given.trials)
     grid.run()
     ray.shutdown()
