@@ -62,17 +62,11 @@ def _download(model: Model, commit: str, folder: Path) -> None:
 
     try:
         snapshot_download(model.id, revision=commit, allow_patterns=list(FILES), local_dir=folder)
-    except OSError as error:
-        if error.errno is None:  # of the HTTP library, not of the disk
-            raise _cut_off(model, error) from error
-        raise
     except Exception as error:  # as above
-        raise _cut_off(model, error) from error
-
-
-def _cut_off(model: Model, error: Exception) -> EnvironmentProblem:
-    what = f"{model.id} could not be fetched ({one_line(error)}); run the same command again to go on"
-    return EnvironmentProblem(f"model {model.name}: {what}")
+        if isinstance(error, OSError) and error.errno and not isinstance(error, ConnectionError):
+            raise  # of the disk
+        what = f"{model.id} could not be fetched ({one_line(error)}); run the same command again to go on"
+        raise EnvironmentProblem(f"model {model.name}: {what}") from error
 
 
 def _states(folder: Path, names: list[str]) -> dict[str, tuple[int, int] | None]:
