@@ -7,7 +7,6 @@ files of a model. A file stands under its name once it is whole, so that a fetch
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from xsweep.models.fetch import fetch
 from xsweep.models.model import Model
 from xsweep.plan.prints import Prints, readings
 from xsweep.spec.sweep import Sweep
-from xsweep.store.files import guarded, move, sync_folder
+from xsweep.store.files import guarded, write_atomic
 from xsweep.tasks.examples import data_of
 from xsweep.tasks.source import Sources
 from xsweep.tasks.task import Data
@@ -53,9 +52,10 @@ def mirror(sweep: Sweep, sources: Sources, folder: Path, note: Callable[[str], N
     with guarded(folder):
         folder.mkdir(parents=True, exist_ok=True)
     here = Sources((folder.resolve(),), sources.cache)
-    for data in _wanted(sweep):
+    wanted = [(data, _place(here.mirrors[0], data)) for data in _wanted(sweep)]
+    for data, target in wanted:
         try:
-            counts[_fetched(data, hub, here, note)] += 1
+            counts[_fetched(data, target, hub, here, note)] += 1
         except DataError as fault:
             faults.append(str(fault))
     if faults:
@@ -93,9 +93,8 @@ def _published(sweep: Sweep) -> list[Model]:
     return list(found.values())
 
 
-def _fetched(data: Data, hub: Sources, here: Sources, note: Callable[[str], None]) -> bool:
+def _fetched(data: Data, target: Path, hub: Sources, here: Sources, note: Callable[[str], None]) -> bool:
     """Whether a split had to be fetched; it is in the mirror now."""
-    target = _place(here.mirrors[0], data)
     if data.recipe or (_own(here, data) and not _commit_of(target)):
         here.state(data)  # says what is missing, where rows that no hub has are not there
         return False
@@ -138,15 +137,10 @@ def _commit_of(path: Path) -> str | None:
 
 def _write(table: pyarrow.Table, target: Path) -> None:
     """The rows as one file, which has its name once it is whole and on the disk."""
+    import pyarrow
     import pyarrow.parquet
 
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    sink = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(table, sink, compression="zstd")
     with guarded(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("xb") as handle:
-                pyarrow.parquet.write_table(table, handle, compression="zstd")
-            move(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
-        sync_folder(target.parent)
+        write_atomic(target, sink.getvalue())

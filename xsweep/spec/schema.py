@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from xsweep.models.catalog import MODELS
@@ -26,10 +26,7 @@ def sweep_schema(tasks: Mapping[str, Task] = CATALOG, models: Mapping[str, Model
     """The schema of a sweep file; ``tasks`` and ``models`` are what its names stand for."""
     whole = Sweep.model_json_schema()
     parts: dict[str, Schema] = whole["$defs"]
-    _describe(whole, Sweep)
-    for kind in _declarations(Declared):
-        if kind.__name__ in parts:
-            _describe(parts[kind.__name__], kind)
+    describe(whole, Sweep, declarations())
     named = {"anyOf": [{"enum": [*tasks]}, {"type": "string", "description": "a task of the file's own"}]}
     _tasks(parts["Task"], [*tasks])
     _like(parts["Model"], [*models])
@@ -98,18 +95,28 @@ def _said(part: Schema, name: str) -> Schema:
     return {key: value for key, value in part["properties"][name].items() if key in ("description", "default")}
 
 
-def _declarations(kind: type[Declared]) -> Iterator[type[Declared]]:
+def describe(whole: Schema, root: type[Any], kinds: Iterable[type[Any]]) -> None:
+    """Give every field of ``root``, and of those ``kinds`` that it is made of, the docstring that stands below it."""
+    parts = whole.get("$defs", {})
+    _describe(whole, root)
+    for kind in kinds:
+        for name in (kind.__name__, f"{kind.__module__}.{kind.__name__}".replace(".", "__")):
+            if name in parts:
+                _describe(parts[name], kind)
+
+
+def declarations(kind: type[Declared] = Declared) -> Iterator[type[Declared]]:
+    """Every declaration that a sweep file is made of."""
     for inner in kind.__subclasses__():
         yield inner
-        yield from _declarations(inner)
+        yield from declarations(inner)
 
 
 def _describe(part: Schema, kind: type[Any]) -> None:
-    """Give the fields of a declaration, those of its bases included, the docstrings that stand below them."""
     for base in reversed(kind.__mro__):
         if base.__module__.startswith("xsweep."):
             for name, said in docstrings(base).items():
-                if name in part["properties"]:
+                if name in part.get("properties", ()):
                     part["properties"][name]["description"] = said
 
 
