@@ -147,7 +147,7 @@ def test_what_no_mirror_can_hold_is_refused(tmp_path: Path) -> None:
     assert "org/pairs: the sweep reads the revisions main and v1; a mirror holds one" in refused(two)
     climbing = SWEEP.replace("config: en, split: train", 'config: "../../up", split: train')
     assert "these names make no path in a mirror" in refused(climbing)
-    made = SWEEP.replace("split: train}", "split: train, recipe: Make it by hand.}")
+    made = SWEEP.replace("dataset: org/pairs,", "dataset: org/pairs, recipe: Make it by hand.,")
     assert "no folder org--pairs in" in refused(made)
     assert "Make it by hand." in refused(made)
 

@@ -27,25 +27,46 @@ if TYPE_CHECKING:
     from xsweep.spec.sweep import Sweep
     from xsweep.tasks.source import Sources
 
+PACKAGE = Path(__file__).parents[1]
+
 
 @app.command()
 def init(
     sweep: Annotated[Path, typer.Argument(metavar="SWEEP", help="The file to write, such as sweeps/mine.yaml.")],
+    example: Annotated[
+        str | None, typer.Option("--example", help="Copy this sweep that comes with xsweep, such as quickstart.")
+    ] = None,
 ) -> None:
     """Write a commented sweep file to start from.
 
     Example: xsweep init sweeps/mine.yaml
+    Or: xsweep init quickstart.yaml --example quickstart
     """
     if sweep.exists():
         raise errors.UsageError(f"{sweep}: there is such a file already; choose another name")
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", sweep.stem).lstrip("._-")[:64] or "sweep"
-    text = Path(__file__).parents[1].joinpath("init.yaml").read_text("utf-8")
+    if example is None:
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", sweep.stem).lstrip("._-")[:64] or "sweep"
+        text = PACKAGE.joinpath("init.yaml").read_text("utf-8")
+        text = text.replace("NAME\n", f"{name}\n", 1).replace("FILE", str(sweep))
+    else:
+        text = _example(example)
     try:
         sweep.parent.mkdir(parents=True, exist_ok=True)
-        sweep.write_text(text.replace("NAME\n", f"{name}\n", 1).replace("FILE", str(sweep)), "utf-8")
+        sweep.write_text(text, "utf-8")
     except OSError as error:
         raise errors.UsageError(f"{sweep}: cannot be written ({error.strerror})") from error
     typer.echo(f"{sweep}: written. Edit it, then: xsweep check {sweep}")
+
+
+def _example(name: str) -> str:
+    """A sweep that comes with the package, or in a checkout lies beside it."""
+    from xsweep.spec.words import did_you_mean
+
+    shipped = [*PACKAGE.glob("sweeps/*.yaml"), *PACKAGE.parent.glob("sweeps/*.yaml")]
+    found = {path.stem: path for path in shipped}
+    if name not in found:
+        raise errors.UsageError(f"there is no example {name!r}{did_you_mean(name, found)}")
+    return found[name].read_text("utf-8")
 
 
 @app.command()

@@ -5,9 +5,6 @@ An editor completes and checks by it. What fields say about each other, only ``l
 
 from __future__ import annotations
 
-import ast
-import inspect
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -16,6 +13,7 @@ from xsweep.models.model import Model
 from xsweep.spec.sweep import Sweep
 from xsweep.tasks.catalog import CATALOG
 from xsweep.tasks.task import Declared, Task
+from xsweep.tasks.text_below import text_below
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -115,18 +113,6 @@ def declarations(kind: type[Declared] = Declared) -> Iterator[type[Declared]]:
 def _describe(part: Schema, kind: type[Any]) -> None:
     for base in reversed(kind.__mro__):
         if base.__module__.startswith("xsweep."):
-            for name, said in docstrings(base).items():
+            for name, said in text_below(base).items():
                 if name in part.get("properties", ()):
                     part["properties"][name]["description"] = said
-
-
-def docstrings(kind: type[Any]) -> dict[str, str]:
-    """Field -> the text below it in the source of a class."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
-    assert isinstance(tree, ast.ClassDef)
-    found = {}
-    for field, below in zip(tree.body, tree.body[1:], strict=False):
-        match field, below:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(said))):
-                found[name] = inspect.cleandoc(said)
-    return found
