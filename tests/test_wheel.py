@@ -47,6 +47,7 @@ def test_it_holds_every_file_of_the_package_and_every_sweep(wheel: Path) -> None
     assert not [name for name in held if not name.startswith(("xsweep/", "xsweep_scaling-"))]
 
 
+@pytest.mark.slow
 def test_it_works_in_an_environment_of_its_own(wheel: Path, tmp_path: Path) -> None:
     home = tmp_path / "venv"
     venv.create(home, with_pip=False)

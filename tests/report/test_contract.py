@@ -10,12 +10,14 @@ import pytest
 
 from tests import made_up
 from tests.analysis.planted import table
+from tests.report.test_benchmark import points, sweep
 from tests.report.test_page import report
 from xsweep.analysis.files import TABLES, described
 from xsweep.analysis.scores_file import read_scores
 from xsweep.plan.transfer import Regret
 from xsweep.report import page
 from xsweep.report.page import write_scores_report
+from xsweep.tasks.catalog import CATALOG
 
 
 @pytest.fixture(autouse=True)
@@ -32,18 +34,16 @@ def told(found: dict[str, pl.Schema]) -> dict[str, pl.Schema]:
 
 
 def test_a_sweeps_tables(tmp_path: Path) -> None:
-    blind = MappingProxyType({"xnli": dict.fromkeys(made_up.LANGUAGES, 30.0)})
-    report(tmp_path, word_blind=blind, regret=Regret("large", "xnli", 70.5, 71.0, (3, 16)))
+    of, blind = sweep("xnli", "pawsx"), MappingProxyType({"xnli": dict.fromkeys(CATALOG["xnli"].languages, 30.0)})
+    report(tmp_path, of, word_blind=blind, regret=Regret("small", "xnli", 70.5, 71.0, (3, 16)), scores=points)
     found = written(tmp_path)
     assert found == told(found)
     assert {*found} == {*TABLES}
 
 
 def test_they_are_the_same_where_nothing_has_run(tmp_path: Path) -> None:
-    sweep = made_up.sweep()
-    cells = [(m.name, arm, t.name, s) for m in sweep.models for arm in made_up.FAMILIES for t in sweep.targets
-             for s in sweep.seeds]  # fmt: skip
-    report(tmp_path, sweep, missing=cells)
+    cells = [("small", arm, t, s) for arm in made_up.FAMILIES for t in ("xnli", "pawsx") for s in (1, 2, 3)]
+    report(tmp_path, sweep("xnli", "pawsx"), scores=points, missing=cells)
     found = written(tmp_path)
     assert found == told(found)
 
