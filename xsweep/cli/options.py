@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,16 +39,7 @@ def sources_of(mirror: list[Path] | None) -> Sources:
     """The mirror folders given, or those of ``XSWEEP_MIRROR``; raises ``UsageError`` where one is missing."""
     from xsweep.tasks.source import Sources
 
-    folders = mirror or [Path(part) for part in os.environ.get("XSWEEP_MIRROR", "").split(os.pathsep) if part]
-    missing = [str(folder) for folder in folders if not folder.is_dir()]
-    if missing:
-        raise errors.UsageError(f"--mirror {missing[0]}: no such folder")
-    return Sources(tuple(folder.resolve() for folder in folders))
-
-
-def tracking_of(uri: str | None, store: Path) -> str:
-    """Where MLflow keeps the runs."""
-    return uri or f"sqlite:///{store.resolve() / 'mlflow.db'}"
+    return Sources.of(mirror)
 
 
 def campaign_of(sweep: Path, store: Path, mirror: list[Path] | None, tracking: str | None) -> Campaign:
@@ -57,7 +47,7 @@ def campaign_of(sweep: Path, store: Path, mirror: list[Path] | None, tracking: s
     spec = load(sweep)
     from xsweep.launch import Campaign
 
-    return Campaign(spec, sweep, store, sources_of(mirror), tracking_of(tracking, store))
+    return Campaign.of(spec, store, mirror, tracking, file=sweep)
 
 
 def resolver_from_cache(built: Any, store: Any, sources: Sources) -> Any:
