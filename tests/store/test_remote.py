@@ -175,7 +175,7 @@ def together(*calls: Callable[[], object]) -> list[object]:
     return results
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.sampled_from(["ok", "diverged", "failed"]), min_size=2, max_size=3), st.booleans())
 def test_of_attempts_that_end_at_once_one_counts_whole(address: str, statuses: list[Status], failed: bool) -> None:
     """Every writer hears of the manifest that stands, and all its files are the ones that its writer brought."""
@@ -205,7 +205,7 @@ def test_of_attempts_that_end_at_once_one_counts_whole(address: str, statuses: l
     assert json.loads(found.data) == {"score": standing.metrics["score"]}
 
 
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.integers(2, 4))
 def test_of_decisions_made_at_once_one_stands(address: str, writers: int) -> None:
     place = f"{address}/{secrets.token_hex(4)}"
@@ -271,13 +271,9 @@ def test_big_files_go_in_parts(server: S3, address: str) -> None:
 
 
 def test_the_loser_hears_who_holds_it_and_released_it_is_free(address: str) -> None:
-    place = Remote(address)
-    with (
-        hold_remote(place, "lock", renew=0.1),
-        pytest.raises(StoreBusy, match=r"in use by another xsweep: process \d+"),
-    ):
-        with hold_remote(Remote(address), "lock", renew=0.1):
-            pass
+    holder, other = (hold_remote(Remote(address), "lock", renew=0.1) for _ in range(2))
+    with holder, pytest.raises(StoreBusy, match=r"in use by another xsweep: process \d+"), other:
+        pass
     with Store(address).lease():
         pass
 
@@ -292,7 +288,7 @@ def test_a_dead_holder_is_followed_when_its_lease_is_stale(address: str) -> None
         pass
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.integers(2, 4), st.sampled_from(["absent", "free", "stale"]))
 def test_of_drivers_that_start_at_once_one_runs(address: str, drivers: int, before: str) -> None:
     place, name, inside = Remote(address), f"lock-{secrets.token_hex(4)}", []
@@ -323,36 +319,41 @@ def test_of_drivers_that_start_at_once_one_runs(address: str, drivers: int, befo
     assert len(results) == drivers - 1
 
 
-def test_a_holder_that_lost_its_lease_is_stopped_and_says_so(address: str) -> None:
-    place, stopped = Remote(address), threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    try:
-        with pytest.raises(StoreBusy, match="taken over by process 7 on host thief"):
-            with hold_remote(place, "lock", renew=0.2):
-                found = place.read("lock")
-                assert found is not None
-                thief = json.dumps({"host": "thief", "pid": 7, "start": "now"}).encode()
-                while not place.write("lock", thief, found):
-                    found = place.read("lock")
-                assert stopped.wait(10)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+@pytest.fixture
+def stopped() -> Iterator[threading.Event]:
+    """Set when this process is asked to stop."""
+    told = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: told.set())
+    yield told
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_holder_that_lost_its_lease_is_stopped_and_says_so(address: str, stopped: threading.Event) -> None:
+    place, thief = Remote(address), json.dumps({"host": "thief", "pid": 7, "start": "now"}).encode()
+
+    def drive() -> None:
+        with hold_remote(place, "lock", renew=0.2):
+            while not place.write("lock", thief, place.read("lock")):
+                pass
+            assert stopped.wait(30)
+
+    with pytest.raises(StoreBusy, match="taken over by process 7 on host thief"):
+        drive()
     standing = place.read("lock")
     assert standing is not None
     assert standing.data == thief, "what is another's is left alone"
 
 
-def test_a_holder_that_cannot_renew_stops_before_others_may_start(server: S3, address: str) -> None:
-    place, stopped = Remote(address), threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    try:
-        with pytest.raises(StoreBusy, match="could not be renewed: .*access denied"):
-            with hold_remote(place, "lock", renew=0.2, stale=1.0):
-                server.deny = True
-                assert stopped.wait(10)
-    finally:
-        server.deny = False
-        signal.signal(signal.SIGTERM, before)
+def test_a_holder_that_cannot_renew_stops_before_others_may_start(
+    server: S3, address: str, stopped: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drive() -> None:
+        with hold_remote(Remote(address), "lock", renew=0.2, stale=1.0):
+            monkeypatch.setattr(server, "deny", True)
+            assert stopped.wait(30)
+
+    with pytest.raises(StoreBusy, match=r"could not be renewed: .*access denied"):
+        drive()
 
 
 # What goes wrong
