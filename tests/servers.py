@@ -105,11 +105,8 @@ def postgres_server(folder: Path) -> Iterator[str]:
     run = [str(programs / "postgres"), "-D", data, "-p", str(port), "-k", str(place), "-h", "127.0.0.1", "-F"]
     server = subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=place, **how)  # type: ignore[call-overload]
     try:
-        _wait(
-            lambda: (
-                subprocess.run([str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]).returncode == 0
-            )
-        )
+        ask = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+        _wait(lambda: subprocess.run(ask).returncode == 0)
         yield f"postgresql://xsweep@127.0.0.1:{port}/postgres"
     finally:
         server.send_signal(signal.SIGINT)

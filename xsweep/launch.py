@@ -32,15 +32,17 @@ from xsweep.tracking.sync import Launch, sync
 
 SHIP_EVERY = 20.0
 """Seconds between two looks for ended stages that MLflow lacks."""
+SHIP_LAST = 120.0
+"""Seconds that MLflow has at the end of a launch to take what it lacks; what is left waits for ``xsweep sync``."""
 
 
 class Campaign:
     """A sweep together with where its results, its runs and its report live."""
 
-    def __init__(self, sweep: Sweep, file: Path, store: Path, sources: Sources, tracking: str) -> None:
+    def __init__(self, sweep: Sweep, file: Path, store: Path | str, sources: Sources, tracking: str) -> None:
         self.sweep, self.file, self.sources, self.tracking = sweep, file, sources, tracking
         self.plan: Plan = build_plan(sweep)
-        self.store = Store(store.resolve())
+        self.store = Store(store)
         self.command = f"xsweep run {file}"
 
     def launch(
@@ -51,7 +53,7 @@ class Campaign:
         prints = self.survey(lambda text: watch(Event("note", text)))
         checking = time.monotonic() - begin
         started = self._launch(prints)
-        with _Shipper(lambda: self.sync(prints, started)):
+        with _Shipper(lambda going: self.sync(prints, started, going)):
             outcome = run(
                 self.plan, self.store, prints, self.sources, address=address, wait_seconds=wait_seconds, watch=watch
             )
@@ -64,10 +66,10 @@ class Campaign:
         """Check and fingerprint all that the sweep reads; raises ``DataError``."""
         return survey(self.sweep, self.sources, note)
 
-    def sync(self, prints: Prints, launch: Launch | None = None) -> int:
-        """Write every ended stage that MLflow lacks; returns how many."""
+    def sync(self, prints: Prints, launch: Launch | None = None, going: Callable[[], bool] = lambda: True) -> int:
+        """Write every ended stage that MLflow lacks, as long as ``going`` holds; returns how many."""
         records = collect(Resolver(self.plan, prints, self.store))
-        return sync(self.sweep.name, records, self.tracking, launch or self._launch(prints))
+        return sync(self.sweep.name, records, self.tracking, launch or self._launch(prints), going)
 
     def report(
         self, prints: Prints, launch: Launch | None = None, watch: Callable[[Event], None] = lambda _: None
@@ -78,23 +80,30 @@ class Campaign:
         scores = scores_from_records(records)
         pages: dict[str, str] = {}
         try:
-            sync(self.sweep.name, records, self.tracking, launch or self._launch(prints))
+            end = time.monotonic() + SHIP_LAST
+            sync(
+                self.sweep.name, records, self.tracking, launch or self._launch(prints), lambda: time.monotonic() < end
+            )
             found = runs(self.tracking, self.sweep.name)
             tracked = scores_from_runs(found, {r.key for r in records if r.key})
             pages = addresses(self.tracking, found)
-            note = f"Read from MLflow at {shown(self.tracking)}. To open it: xsweep ui --store {self.store.root}"
+            note = f"Read from MLflow at {shown(self.tracking)}. To open it: xsweep ui --store {self.store.where}"
             if not tracked.equals(scores):
                 note = f"MLflow at {shown(self.tracking)} does not hold what the store holds; read from the store."
         except EnvironmentProblem as problem:
             note = f"Tracking could not be reached, so this was read from the store: {problem}"
-            watch(Event("note", note))
-        folder = self.store.root / "reports" / self.sweep.name
+            watch(
+                Event("note", f"{problem}; send them with: xsweep sync {self.file} --tracking {shown(self.tracking)}")
+            )
+        folder = self.store.report(self.sweep.name)
         text = self.file.read_text(encoding="utf-8-sig")
-        return write_report(
+        report = write_report(
             folder, self.sweep, text, records, scores, command=self.command, tracking_note=note,
             caveats=[self.sweep.description] if self.sweep.description else [], word_blind=self._word_blind(),
             regret=resolver.regret(), addresses=pages,
         )  # fmt: skip
+        self.store.publish_report(self.sweep.name)
+        return report
 
     def _word_blind(self) -> dict[str, dict[str, float]]:
         """The controls of the artificial world, where the sweep is of it: task -> language -> points."""
@@ -107,13 +116,16 @@ class Campaign:
     def _launch(self, prints: Prints) -> Launch:
         text = self.file.read_text(encoding="utf-8-sig")
         plan = plan_text(self.plan, Resolver(self.plan, prints, self.store))
-        return Launch(uuid.uuid4().hex, datetime.now(UTC), self.command, plan, text)
+        return Launch(
+            uuid.uuid4().hex, datetime.now(UTC), self.command, plan, text,
+            store=self.store.where, report=str(self.store.report(self.sweep.name) / "report.html"),
+        )  # fmt: skip
 
 
 class _Shipper:
     """A thread that brings ended stages to MLflow while the sweep runs; training never waits for it."""
 
-    def __init__(self, ship: Callable[[], object]) -> None:
+    def __init__(self, ship: Callable[[Callable[[], bool]], object]) -> None:
         self._ship = ship
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="shipper", daemon=True)
@@ -128,6 +140,6 @@ class _Shipper:
     def _loop(self) -> None:
         while not self._stop.wait(SHIP_EVERY):
             try:
-                self._ship()
+                self._ship(lambda: not self._stop.is_set())
             except EnvironmentProblem:
                 continue  # the store has it all; the last sync says what is wrong

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from xsweep.tasks.source import Sources
 
 SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="The sweep file, such as sweeps/pilot.yaml.")]
-StoreFolder = Annotated[Path, typer.Option("--store", envvar="XSWEEP_STORE", help="Folder that keeps every result.")]
+StoreFolder = Annotated[
+    str,
+    typer.Option("--store", envvar="XSWEEP_STORE", help="What keeps every result: a folder, or s3://BUCKET/PREFIX."),
+]
 Mirrors = Annotated[
     list[Path] | None,
     typer.Option("--mirror", help="Folder of data sets and models (ORG--NAME/...); then no hub is asked. Repeatable."),
@@ -26,7 +29,7 @@ Tracking = Annotated[
     typer.Option("--tracking", envvar="MLFLOW_TRACKING_URI", help="MLflow store; SQLite inside --store by default."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-DEFAULT_STORE = Path("runs")
+DEFAULT_STORE = "runs"
 
 
 def load(sweep: Path) -> Sweep:
@@ -47,12 +50,14 @@ def sources_of(mirror: list[Path] | None) -> Sources:
     return Sources(tuple(folder.resolve() for folder in folders))
 
 
-def tracking_of(uri: str | None, store: Path) -> str:
-    """Where MLflow keeps the runs."""
-    return uri or f"sqlite:///{store.resolve() / 'mlflow.db'}"
+def tracking_of(uri: str | None, store: str) -> str:
+    """Where MLflow keeps the runs: what is given, or a file in the store's local folder."""
+    from xsweep.store.store import Store
+
+    return uri or f"sqlite:///{Store(store).root.resolve() / 'mlflow.db'}"
 
 
-def campaign_of(sweep: Path, store: Path, mirror: list[Path] | None, tracking: str | None) -> Campaign:
+def campaign_of(sweep: Path, store: str, mirror: list[Path] | None, tracking: str | None) -> Campaign:
     """The sweep with the places that it is kept in; a wrong file answers before anything heavy is imported."""
     spec = load(sweep)
     from xsweep.launch import Campaign

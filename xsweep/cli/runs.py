@@ -125,6 +125,11 @@ def ui(store: StoreFolder = DEFAULT_STORE, tracking: Tracking = None, port: int 
     Example: xsweep ui --store runs
     """
     uri = tracking_of(tracking, store)
+    if uri.startswith(("http://", "https://")):
+        from xsweep.tracking.client import shown
+
+        typer.echo(f"A server has the runs; open {shown(uri)}")
+        return
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1"]
     os.execv(sys.executable, [*command, "--port", str(port)])
 

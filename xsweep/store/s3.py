@@ -163,7 +163,7 @@ class Bucket:
         except (told.NoCredentialsError, told.PartialCredentialsError) as error:
             what = "no credentials for S3; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             raise EnvironmentProblem(f"{where}: {what}") from error
-        except told.HTTPClientError as error:
+        except (told.ConnectionError, told.HTTPClientError) as error:
             raise EnvironmentProblem(f"{where}: S3 cannot be reached: {_first_line(error)}") from error
         except told.BotoCoreError as error:
             raise EnvironmentProblem(f"{where}: {_first_line(error)}") from error

@@ -243,7 +243,7 @@ class Store:
 
 def _open(where: Path | str) -> Backend:
     if "://" not in str(where):
-        return Local(Path(where))
+        return Local(Path(where).resolve())
     from xsweep.store.remote import Remote
 
     return Remote(str(where))

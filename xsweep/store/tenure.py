@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import json
 import os
 import secrets
@@ -99,7 +98,8 @@ class _Tenure:
                 if time.monotonic() - renewed < self._stale - 2 * self._renew:
                     continue
                 self.lost = f"the lease could not be renewed: {problem}"
-            _thread.interrupt_main(signal.SIGTERM)
+            # To the main thread itself: what it waits for is then interrupted.
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
             return
 
     def give_up(self) -> None:
