@@ -8,6 +8,7 @@ data set is read and the hub is never asked.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
