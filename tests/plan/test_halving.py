@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Mapping
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xsweep.plan.halving import Bracket, live, rungs
@@ -80,6 +80,7 @@ def test_a_trial_that_is_over_is_not_run_again_and_not_pruned() -> None:
     assert [trial.status for trial in trials] == ["ok", "ok", "pruned", "pruned", "pruned", "pruned"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=14), st.integers(2, 4), st.integers(1, 3), st.integers())
 def test_no_order_changes_anything(epochs: list[int], eta: int, first: int, seed: int) -> None:
     def ends(number: int, epoch: int) -> tuple[str, float | None]:
