@@ -176,7 +176,10 @@ def test_an_unfinished_study_keeps_what_others_trained_for_it(tmp_path: Path) ->
 
 def test_an_edit_is_told_by_its_stages(tmp_path: Path) -> None:
     of = joint()
-    one, other = resolver(tmp_path / "store", of), resolver(tmp_path / "store", of.model_copy(update={"seeds": (1, 2, 3)}))
+    one, other = (
+        resolver(tmp_path / "store", of),
+        resolver(tmp_path / "store", of.model_copy(update={"seeds": (1, 2, 3)})),
+    )
     found = {change.stage: change for change in diff(one, other)}
     assert {stage: (c.kept, c.new) for stage, c in found.items()} == {
         "target trials": (24, 0), "intermediate trials": (8, 0), "intermediate": (16, 8), "target": (24, 12),
