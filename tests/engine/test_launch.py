@@ -12,6 +12,7 @@ import pytest
 
 from tests.builders import prints, space, sweep
 from tests.engine.stubs import score
+from xsweep.analysis.outcomes import budgets, uneven
 from xsweep.engine import run as engine
 from xsweep.engine.progress import Event
 from xsweep.engine.signals import Stop
@@ -21,6 +22,7 @@ from xsweep.models.model import Model
 from xsweep.plan.cells import build_plan
 from xsweep.plan.records import collect
 from xsweep.plan.resolve import Resolver
+from xsweep.plan.show import plan_text
 from xsweep.plan.stage import Hyper, Job, Stage
 from xsweep.plan.study import Study, Trial
 from xsweep.spec.sweep import Budget, Halving, Layouts, Search, Sweep, Training, Transfer
@@ -214,6 +216,87 @@ def test_halving_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     assert last.done == 24
     for cell in whole.resolver.plan.searches:
         assert whole.resolver.decision(cell) == last.resolver.decision(cell)
+
+
+def test_asynchronous_halving_goes_on_from_the_store_and_says_what_it_is(tmp_path: Path) -> None:
+    search = Search(
+        intermediate=space(9, (9, 9)), target=space(9, (9, 9)), halving=Halving(asynchronous=True), sampler="random"
+    )
+    hours = (7, 23, 50, 90)
+    parts = [Play(tmp_path, sweep(search=search, budget=Budget(gpu_hours=most))) for most in hours]
+    last = Play(tmp_path, sweep(search=search))
+    assert last.done == 24
+    ran = [stage.key for part in (*parts, last) for stage in part.pool.ran]
+    assert len(ran) == len(set(ran)), "nothing is run twice"
+    at = last.resolver
+    for cell in at.plan.searches:
+        decision = at.decision(cell)
+        assert decision
+        assert [trial["number"] for trial in decision["trials"]] == list(range(9))
+        assert len({run["key"] for run in (*decision["trials"], *decision["rungs"])}) >= 9 + 3 + 1
+    told = {r.key for r in collect(at) if r.role == "search" and r.manifest}
+    assert told == {key for key in ran if key in told or at.make.stage(key).kind != "evaluate"} - {
+        r.key for r in collect(at) if r.role == "report"
+    }
+    assert at.store.beginnings() == []
+    assert "Asynchronous halving" in plan_text(at.plan, at)
+
+
+def joint(**fields: Any) -> Sweep:
+    spaces = {"intermediate": space(9, (2, 2)), "target": space(9, (9, 9))}
+    return sweep(search=Search(mode="joint", **{**spaces, **fields}))
+
+
+@pytest.mark.parametrize("fields", [{}, {"halving": Halving()}, {"sampler": "tpe", "batch": 3}, {"repeats": 2}])
+def test_a_joint_sweep_trains_nothing_twice_and_leaves_no_trial_behind(tmp_path: Path, fields: dict[str, Any]) -> None:
+    first = Play(tmp_path, joint(**fields))
+    assert first.done == 24
+    ran = [stage.key for stage in first.pool.ran]
+    assert len(ran) == len(set(ran))
+    at, records = first.resolver, collect(first.resolver)
+    assert {record.key for record in records if record.key} == set(ran)
+    intermediates = [r.key for r in records if r.kind == "intermediate" and r.role == "search" and r.key]
+    if "sampler" not in fields:
+        assert len(set(intermediates)) == 4 * 9 * at.plan.sweep.search.repeats, "both targets start from the same"
+    assert not any(map(at.store.has_weights, intermediates))
+    assert all(map(at.store.has_weights, (s.key for cell in at.plan.intermediates if (s := at.intermediate(cell)))))
+    table = budgets(records, at.plan.sweep)
+    counts = table["trials_planned"] == table["trials_done"]
+    assert counts.all()
+    assert uneven(table) == []
+    own = table.filter(stage="intermediate")
+    assert own["target"].null_count() == own["dev_score"].count() == 0
+    if "repeats" not in fields:
+        assert own["lr"].null_count() == 0
+    again = Play(tmp_path, joint(**fields))
+    assert (again.done, again.pool.ran) == (24, [])
+
+
+def test_a_joint_sweep_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    whole = Play(tmp_path / "whole", joint())
+    spent = 0
+    for hours in (5, 17, 60, 110):
+        part = Play(tmp_path / "parts", joint().model_copy(update={"budget": Budget(gpu_hours=hours)}))
+        spent += len(part.pool.ran)
+        assert hours <= spent <= hours + 2, "all that was spent is counted, and a job of two stages is finished"
+    last = Play(tmp_path / "parts", joint())
+    assert last.done == 24
+    assert spent + len(last.pool.ran) == len(whole.pool.ran)
+    for cell in whole.resolver.plan.searches:
+        assert whole.resolver.decision(cell) == last.resolver.decision(cell)
+
+
+def test_a_joint_trial_that_is_lost_in_its_first_stage_is_lost_for_every_target(tmp_path: Path) -> None:
+    def broken(stage: Stage) -> bool:
+        return stage.kind == "intermediate" and stage.hyper is not None and stage.hyper.lr > 2e-4
+
+    lost = Play(tmp_path, joint().model_copy(update={"max_failures": 1000}), broken)
+    assert lost.done == 24, "the others decide"
+    for cell in lost.resolver.plan.searches:
+        decision = lost.resolver.decision(cell)
+        assert decision
+        failed = {t["number"] for t in decision["trials"] if t["status"] == "failed"}
+        assert failed == {t["number"] for t in decision["trials"] if t.get("before", {"lr": 0})["lr"] > 2e-4}
 
 
 def test_transfer_goes_down_the_ladder(tmp_path: Path) -> None:

@@ -126,10 +126,10 @@ def to_do(resolver: Resolver, trials_done: Mapping[str, int]) -> Counter[Unit]:
         study = resolver.study(cell)
         if study is None or resolver.store.decision(study.address) is None:
             todo[SEARCHING, cell.model] += plan.runs(cell) - trials_done.get(study.address if study else "", 0)
-    for model, arm, seed in plan.intermediates:
-        stage = resolver.intermediate(model, arm, seed)
+    for cell in plan.intermediates:
+        stage = resolver.intermediate(cell)
         if stage is None or resolver.store.manifest(stage.key) is None:
-            todo[REPORTING, model] += 1
+            todo[REPORTING, cell.model] += 1
     for cell in plan.cells:
         stage = resolver.evaluate(cell)
         if stage is None or resolver.store.manifest(stage.key) is None:

@@ -22,7 +22,7 @@ from xsweep.engine.room import wait_for_room
 from xsweep.engine.search import run_level
 from xsweep.engine.signals import Stop, interruptible
 from xsweep.engine.space import check_space
-from xsweep.engine.studies import Suggestions, left_behind
+from xsweep.engine.studies import Suggestions
 from xsweep.errors import CtrlC, Interrupted, StoreFull
 from xsweep.plan.cells import Cell, Plan
 from xsweep.plan.prints import Prints
@@ -141,9 +141,12 @@ class _Launch:
         if self.plan.sweep.budget is not None:
             for record in collect(self.resolver):
                 self._spending.count(record.manifest)
-            for cell in self.plan.searches:
-                for trial in self._finished(study).values() if (study := self._undecided(cell)) else ():
-                    self._spending.count(self.store.manifest(trial.key))
+            for study in filter(None, map(self._undecided, self.plan.searches)):
+                ended = self._finished(study)
+                begun = [hyper for _, hyper in Suggestions(study).pending(ended)]  # of two stages one may have ended
+                for hyper in (*(trial.hyper for trial in ended.values()), *begun):
+                    for stage in self.resolver.trials(study, hyper):
+                        self._spending.count(self.store.manifest(stage.key))
             self.halted = self._spending.over
         return bool(self.halted)
 
@@ -228,13 +231,15 @@ class _Launch:
                     self._decide(study)
             if self.halted:
                 return
+            for study in studies:
+                self._evict_shared(study)
 
     def tidy(self) -> None:
         """Evict weights that the sweep does not keep."""
         if self.plan.sweep.keep == "none" and not self.halted and not any(True for _ in self.resolver.ready()):
             for cell in self.plan.cells:
                 trained = self.plan.arm(cell.arm).trained
-                if trained and (stage := self.resolver.intermediate(cell.model, cell.arm, cell.seed)):
+                if trained and (stage := self.resolver.intermediate(cell)):
                     self.store.evict(stage.key)
 
     def _trials_done(self) -> dict[str, int]:
@@ -251,7 +256,7 @@ class _Launch:
         suggestions, ended = Suggestions(study), dict(self._trials.get(study.address, {}))
         while True:
             found = {}
-            for number, hyper in suggestions.pending(ended):
+            for number, hyper in suggestions.possible(ended):
                 stage = self.resolver.trial(study, hyper)
                 manifest = self.store.manifest(stage.key)
                 if number not in ended and manifest and manifest.final:
@@ -264,7 +269,7 @@ class _Launch:
         stage, space = self.resolver.trial(study, hyper), study.space
         nested = stage.training.schedule == "wsd" and space.lr.low == space.lr.high
         job = self.resolver.job(stage, begins=hyper.until is not None or nested)
-        self._asked[job.key] = (f"{study.label}, {_spoken(hyper)}", (SEARCHING, study.model))
+        self._asked[job.key] = (f"{study.label}, {hyper}", (SEARCHING, study.model))
         return job
 
     def _on_trial(self, pool: GroupPool, study: Study, trial: Trial) -> None:
@@ -280,10 +285,10 @@ class _Launch:
             self._note_failure(pool, self._trial_job(study, trial.hyper), result)
         elif trial.score is not None:
             said = f"{trial.score:.1f} on English dev"
-        self._count(pool, [self.resolver.trial(study, trial.hyper)])
+        self._count(pool, self.resolver.trials(study, trial.hyper))
         if study.halving:
             self._drop_beginnings(study)
-        self.watch(Event("trial", label, trial.status, f"{_spoken(trial.hyper)}  {said}"))
+        self.watch(Event("trial", label, trial.status, f"{trial.hyper}  {said}"))
 
     def _decide(self, study: Study) -> None:
         ended = self._finished(study)
@@ -302,14 +307,20 @@ class _Launch:
                     self.store.evict(trial.key)
         for trial in trials:
             self.store.drop_beginning(self.resolver.trial(study, trial.hyper).beginning)
-        hyper = decision["hyper"]
-        self.watch(Event("study", study.label, "decided", f"lr {hyper['lr']:g}, {hyper['epochs']} epochs"))
+        self.watch(Event("study", study.label, "decided", str(Hyper.of(decision["hyper"]))))
+
+    def _evict_shared(self, study: Study) -> None:
+        """Evict the intermediate stages of a joint study's trials, which trials of other targets started from too."""
+        for trial in self._finished(study).values():
+            for stage in self.resolver.trials(study, trial.hyper)[:-1]:
+                self.store.evict(stage.key)
 
     def _drop_beginnings(self, study: Study) -> None:
         """Remove what trials that were stopped have left, and no other trial goes on from."""
         ended = self._finished(study)
-        gone = {trial.number for trial in left_behind(study, ended)}
-        going = [hyper for _, hyper in Suggestions(study).pending(ended)]
+        suggestions = Suggestions(study)
+        gone = {trial.number for trial in suggestions.stopped(ended)}
+        going = [hyper for _, hyper in suggestions.pending(ended)]
         going += [trial.hyper for number, trial in ended.items() if number not in gone]
         wanted = {self.resolver.trial(study, hyper).beginning for hyper in going}
         for number in gone:
@@ -372,11 +383,6 @@ def _unit(job: Job) -> Unit:
     """The like of a job outside studies."""
     stage = job.stages[-1]
     return (PRETRAINING if stage.kind == "pretrain" else REPORTING), stage.model.name
-
-
-def _spoken(hyper: Hyper) -> str:
-    stopped = f"{hyper.until} of " if hyper.until else ""
-    return f"lr {hyper.lr:g}, {stopped}{hyper.epochs} epochs"
 
 
 def _stop_when_full(result: Mapping[str, Any]) -> None:
