@@ -91,8 +91,8 @@ class JobServer:
             import ray
             from ray.job_submission import JobSubmissionClient
 
-            logging.getLogger("ray").setLevel(logging.ERROR)  # it tells of every upload and every closed connection
-            logging.getLogger("ray.dashboard.modules.job.sdk").setLevel(logging.ERROR)
+            for name in ("ray.dashboard.modules.job.sdk", "ray.dashboard.modules.dashboard_sdk"):
+                logging.getLogger(name).setLevel(logging.ERROR)  # they tell of every upload and closed connection
             self._client: Any = JobSubmissionClient(self.address)
             there, here = self._get("/api/version")["ray_version"], ray.__version__
         if there.split(".")[:2] != here.split(".")[:2]:
