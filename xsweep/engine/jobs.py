@@ -91,7 +91,7 @@ class JobServer:
             import ray
             from ray.job_submission import JobSubmissionClient
 
-            for name in ("ray.dashboard.modules.job.sdk", "ray.dashboard.modules.dashboard_sdk"):
+            for name in ("ray", "ray.dashboard.modules.job.sdk", "ray.dashboard.modules.dashboard_sdk"):
                 logging.getLogger(name).setLevel(logging.ERROR)  # they tell of every upload and closed connection
             self._client: Any = JobSubmissionClient(self.address)
             there, here = self._get("/api/version")["ray_version"], ray.__version__

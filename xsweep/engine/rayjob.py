@@ -60,7 +60,9 @@ def manifest(submission: Submission, sweep: Sweep, gangs: Mapping[str, Gang], im
                     "rayStartParams": {"num-cpus": "0", "resources": f'"{{\\"driver\\": {_HEAD_DRIVERS}}}"'},
                     "template": pods.template("ray-head", {"cpu": "4", "memory": "16Gi"}),
                 },
-                "workerGroupSpecs": [pods.group(gang) for gang in sorted(set(gangs.values()))],
+                "workerGroupSpecs": list(
+                    {one["groupName"]: one for one in map(pods.group, sorted(gangs.values()))}.values()
+                ),
             },
         },
     }
@@ -84,9 +86,10 @@ class _Pods:
             self._volumes.append({"name": claim, "persistentVolumeClaim": {"claimName": claim}})
 
     def group(self, gang: Gang) -> dict[str, Any]:
-        """Worker pods for a gang: the whole of it in one where a machine has the GPUs, else as many as that."""
+        """Worker pods for a gang: the whole of it in one where a machine has the GPUs, and as many of its like as fill
+        them."""
         gpus = min(NODE_GPUS, math.ceil(gang.workers * gang.gpus))
-        workers = gang.workers if not gang.gpus else min(gang.workers, int(gpus / gang.gpus))
+        workers = int(gpus / gang.gpus + 1e-9) if gang.gpus else gang.workers
         pods = math.ceil(gang.workers / workers)
         cpus = workers * gang.cpus
         limits = {"cpu": str(cpus), "memory": f"{16 * max(cpus, gpus * 4)}Gi"}
