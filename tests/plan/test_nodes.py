@@ -153,7 +153,8 @@ def test_prices_and_spot_are_read_from_the_file(tmp_path: Path) -> None:
     file.write_text(
         "max_workers: 3\nhead_node_type: head\navailable_node_types:\n"
         "  head: {resources: {CPU: 4}, max_workers: 0}\n"
-        '  a: {resources: {CPU: 8, GPU: 1}, labels: {price-per-hour: "1.5"}, node_config: {scheduling: {preemptible: true}}}\n'
+        "  a:\n    resources: {CPU: 8, GPU: 1}\n    labels: {price-per-hour: '1.5'}\n"
+        "    node_config: {scheduling: {preemptible: true}}\n"
         "  b: {resources: {}, node_config: {azure_arm_parameters: {priority: Spot}}, max_workers: 1}\n"
     )
     assert load_nodes(file) == [
