@@ -101,6 +101,14 @@ class Cluster:
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         return resources
 
+    def other_nodes(self) -> dict[str, str]:
+        """Id and address of every node that is up, this one apart."""
+        import ray
+
+        here = ray.get_runtime_context().get_node_id()
+        alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        return {node["NodeID"]: node["NodeManagerAddress"] for node in alive if node["NodeID"] != here}
+
     def thread(self, body: Callable[..., None], *arguments: Any) -> threading.Thread:
         """Start a thread that calls Ray. The cluster's end waits for it a while: see ``_stop``."""
         thread = threading.Thread(target=body, args=arguments, daemon=True)

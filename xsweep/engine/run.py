@@ -20,6 +20,7 @@ from xsweep.engine.pool import GroupPool
 from xsweep.engine.progress import PRETRAINING, REPORTING, SEARCHING, Event, Progress, Unit, to_do
 from xsweep.engine.room import wait_for_room
 from xsweep.engine.search import run_level
+from xsweep.engine.shared import check_shared
 from xsweep.engine.signals import Stop, interruptible
 from xsweep.engine.space import check_space
 from xsweep.engine.studies import Suggestions
@@ -98,6 +99,7 @@ def run(
                 Cluster(address, scratch=_scratch(address, store)) as cluster,
             ):
                 wait_for_room(cluster, gangs, wait_seconds, partial(_pause, stop), note)
+                check_shared(cluster, store.root, sources.mirrors)
                 pool = GroupPool(cluster, gangs.values(), context, groups=groups, on_running=launch.on_running)
                 launch.seconds["starting Ray"] = time.monotonic() - begin
                 with pool:
