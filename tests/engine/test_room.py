@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xsweep.engine.mailbox import State
 from xsweep.engine.room import IDLE_SECONDS, Room, needs, wait_for_room
-from xsweep.engine.worker import State
 from xsweep.errors import EnvironmentProblem
 from xsweep.spec.sweep import Gang
 

@@ -15,8 +15,9 @@ from typing import Any
 import ray
 
 from xsweep.engine.cluster import Cluster
+from xsweep.engine.mailbox import LOST, WORKER_DIED, Mailbox, Result, State, ended
 from xsweep.engine.room import Room
-from xsweep.engine.worker import LOST, WORKER_DIED, Mailbox, Result, State, describe, ended, loop
+from xsweep.engine.worker import describe, loop
 from xsweep.errors import EnvironmentProblem
 from xsweep.plan.stage import Job
 from xsweep.spec.sweep import Gang

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from xsweep.engine.worker import State
+from xsweep.engine.mailbox import State
 from xsweep.errors import EnvironmentProblem
 from xsweep.spec.sweep import Gang
 
