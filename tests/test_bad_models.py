@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.tiny import SWEEP, sweep_file, universe
-from xsweep.cli import _run_app
+from xsweep.cli import run_app
 
 MARKER = "it-ran"
 
@@ -94,7 +94,7 @@ def test_a_bad_model_is_one_line(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XSWEEP_CACHE", str(mirror.parent / "cache"))
     monkeypatch.setattr("sys.argv", ["xsweep", *words])
-    assert _run_app() == 5
+    assert run_app() == 5
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "org--tiny-1" in line]
     assert said in line
     assert not (tmp_path / MARKER).exists()

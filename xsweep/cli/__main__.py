@@ -1,0 +1,5 @@
+"""``python -m xsweep.cli``."""
+
+from xsweep.cli import main
+
+main()

@@ -1,0 +1,147 @@
+"""`run`, `status`, `report`, `sync`, `ui` and `gc`: a sweep and what it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xsweep import console, errors
+from xsweep.cli.app import app
+from xsweep.cli.options import (
+    DEFAULT_STORE,
+    Json,
+    Mirrors,
+    StoreFolder,
+    SweepFile,
+    Tracking,
+    campaign_of,
+    load,
+    resolver_from_cache,
+    sources_of,
+    tracking_of,
+    verified,
+)
+
+
+@app.command()
+def run(
+    sweep: SweepFile,
+    store: StoreFolder = DEFAULT_STORE,
+    mirror: Mirrors = None,
+    tracking: Tracking = None,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", envvar="RAY_ADDRESS", help="A Ray cluster; a private local one by default."),
+    ] = None,
+    wait: Annotated[
+        float, typer.Option("--wait", min=0, help="Seconds to wait for a cluster's GPUs and cores to be enough.")
+    ] = 300.0,
+) -> None:
+    """Run a sweep, or go on with it, then write its report.
+
+    Example: xsweep run sweeps/pilot.yaml --mirror DIR
+    """
+    campaign = campaign_of(sweep, store, mirror, tracking)
+    with console.watching() as watch:
+        outcome, written = campaign.launch(address, watch, wait)
+    for label, reason in outcome.failed.items():
+        typer.echo(f"failed   {label}: {reason}", err=True)
+    typer.echo(f"done:    {outcome.done} of {outcome.cells} cells scored; {outcome.ran} stages ran now.")
+    typer.echo(console.where_the_time_went(outcome.seconds))
+    typer.echo(f"found:   {written.finding}")
+    typer.echo(f"report:  {written.page}")
+    typer.echo(f"MLflow:  xsweep ui --store {store}" + (f" --tracking {tracking}" if tracking else ""))
+    if not outcome.complete:
+        raise typer.Exit(errors.INCOMPLETE)
+
+
+@app.command()
+def status(sweep: SweepFile, store: StoreFolder = DEFAULT_STORE, mirror: Mirrors = None, as_json: Json = False) -> None:
+    """How far a sweep is, and what failed.
+
+    Example: xsweep status sweeps/pilot.yaml
+    """
+    from xsweep.plan.cells import build_plan
+    from xsweep.plan.show import status_rows, status_text
+    from xsweep.store.store import Store
+
+    built = build_plan(load(sweep))
+    resolver = resolver_from_cache(built, Store(store), sources_of(mirror))
+    typer.echo(json.dumps(status_rows(built, resolver)) if as_json else status_text(built, resolver))
+
+
+@app.command()
+def report(
+    sweep: Annotated[Path | None, typer.Argument(metavar="SWEEP", help="The sweep file; or else --scores.")] = None,
+    store: StoreFolder = DEFAULT_STORE,
+    mirror: Mirrors = None,
+    tracking: Tracking = None,
+    scores: Annotated[
+        Path | None, typer.Option("--scores", help="Scores from elsewhere instead: a tidy CSV or Parquet file.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the report of --scores.")] = None,
+) -> None:
+    """Write the report again from what is tracked, or of scores from elsewhere, without training anything.
+
+    Example: xsweep report sweeps/pilot.yaml
+    Or: xsweep report --scores scores.csv --out report
+    """
+    if (sweep is None) == (scores is None) or (scores is None) != (out is None):
+        raise errors.UsageError("report takes a SWEEP, or else --scores FILE and --out DIR")
+    if sweep is not None:
+        campaign = campaign_of(sweep, store, mirror, tracking)
+        written = campaign.report(campaign.survey())
+    elif scores is not None and out is not None:
+        from xsweep.analysis.scores_file import read_scores
+        from xsweep.report.page import write_scores_report
+
+        command = f"xsweep report --scores {shlex.quote(str(scores))} --out {shlex.quote(str(out))}"
+        written = write_scores_report(out, read_scores(scores), scores.name, command)
+    typer.echo(f"found:   {written.finding}\nreport:  {written.page}")
+
+
+@app.command()
+def sync(
+    sweep: SweepFile, store: StoreFolder = DEFAULT_STORE, mirror: Mirrors = None, tracking: Tracking = None
+) -> None:
+    """Replay the store into MLflow; what is there already is left alone.
+
+    Example: xsweep sync sweeps/pilot.yaml --tracking http://127.0.0.1:5000
+    """
+    campaign = campaign_of(sweep, store, mirror, tracking)
+    typer.echo(f"{campaign.sync(campaign.survey())} runs written to {campaign.tracking}")
+
+
+@app.command()
+def ui(store: StoreFolder = DEFAULT_STORE, tracking: Tracking = None, port: int = 5000) -> None:
+    """MLflow's UI on the sweep's tracking store, on this machine only.
+
+    Example: xsweep ui --store runs
+    """
+    uri = tracking_of(tracking, store)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1"]
+    os.execv(sys.executable, [*command, "--port", str(port)])
+
+
+@app.command()
+def gc(
+    sweep: SweepFile,
+    store: StoreFolder = DEFAULT_STORE,
+    mirror: Mirrors = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and keep it.")] = False,
+) -> None:
+    """Remove the weights of a sweep that nothing unfinished starts from; results stay, and a run makes weights anew.
+
+    Example: xsweep gc sweeps/pilot.yaml --dry-run
+    """
+    from xsweep.plan.garbage import collect_garbage
+    from xsweep.store.store import Store
+
+    removed = collect_garbage(verified(sweep, Store(store), mirror), dry_run=dry_run)
+    typer.echo(f"{'would free' if dry_run else 'freed'} {removed.bytes:,} bytes: {removed}")
