@@ -119,6 +119,47 @@ def test_a_dead_worker_takes_and_settles_nothing() -> None:
     play(story())
 
 
+def test_a_worker_that_falls_silent_is_ended_and_its_job_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended_: list[str] = []
+    monkeypatch.setattr(mailbox, "_end", ended_.append)
+    monkeypatch.setattr(mailbox, "_BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(mailbox, "_NEWS_SECONDS", 0.05)
+
+    async def story() -> None:
+        box, job = Mailbox(silence=0.2), replace(stubs.job(), layout=Layout(workers=2))
+        await box.open(0, PAIR)
+        await box.submit(job.key, job)
+        for life in "abc":
+            await box.hello(0, life)
+            for rank in (0, 1):
+                await box.beat(0, rank, f"{life}{rank}")
+            assert await box.take(0, life) == (job.key, job)
+            while f"{life}1" not in ended_:
+                await box.beat(0, 0, f"{life}0", 100.0)
+                state = (await box.news(0))[1]
+            assert state.rates == ((job.key, 100.0),)
+        await box.hello(0, "d")
+        result = await box.wait(job.key)
+        assert (ended_, result["error"]) == (["a1", "b1", "c1"], WORKER_DIED)
+        assert result["reason"] == "its worker died 3 times; once nothing was heard of it for 0.2 s"
+
+    play(story())
+
+
+def test_an_idle_worker_may_be_silent(monkeypatch: pytest.MonkeyPatch, impatient: None) -> None:
+    monkeypatch.setattr(mailbox, "_end", pytest.fail)
+    monkeypatch.setattr(mailbox, "_BEAT_SECONDS", 0.01)
+
+    async def story() -> None:
+        box = Mailbox(silence=0.0)
+        await box.open(0, SINGLE)
+        await box.hello(0, "a")
+        await box.beat(0, 0, "actor")
+        assert (await box.news(0))[1] == State(ready=1)
+
+    play(story())
+
+
 def test_a_rank_that_fails_ends_the_job_but_not_the_group() -> None:
     async def story() -> None:
         box, job, other = await opened(1), stubs.job("raise"), stubs.job()
@@ -208,11 +249,11 @@ def test_when_memory_runs_out_the_micro_batches_are_halved_twice_and_no_more() -
             got = await box.take(0, life)
             assert isinstance(got, tuple)
             seen.append(got[1].layout)
-            await box.fail(0, job.key, ended("failed", "full", error=OUT_OF_MEMORY))
+            await box.fail(0, job.key, ended("failed", "full", error=OUT_OF_MEMORY[0]))
             await box.fail(0, job.key, ended("failed", "another worker failed"))  # a rank that waited for the first
         assert [(layout.tokens, layout.ooms) for layout in seen] == [(4096, 0), (2048, 1), (1024, 2)]
         result = await box.wait(job.key)
-        assert (result["status"], result["error"]) == ("failed", OUT_OF_MEMORY)
+        assert (result["status"], result["error"]) == ("failed", OUT_OF_MEMORY[0])
         assert result["reason"] == "full (the micro-batches were halved 2 times, to 1024 tokens)"
 
     play(story())

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from types import SimpleNamespace
 
+import pytest
+import torch
+
+from xsweep.engine import worker
 from xsweep.engine.worker import describe
 
 
@@ -15,3 +19,36 @@ def test_reasons_fit_in_a_line_and_name_the_place() -> None:
         bad()
     assert describe(caught.value).startswith("KeyError: 'two\\nlines' (test_worker.py:")
     assert describe(ValueError()) == "ValueError"
+
+
+def test_workers_that_share_a_gpu_keep_to_their_part_of_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    capped: list[tuple[float, torch.device]] = []
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda share, at: capped.append((share, at)))
+    gpu, cpu = torch.device("cuda", 1), torch.device("cpu")
+    for device, share in ((gpu, 0.25), (gpu, 1.0), (cpu, 0.0), (cpu, 0.25)):
+        worker._cap_memory(device, share)
+    assert capped == [(0.25, gpu)]
+
+
+@pytest.mark.parametrize(
+    ("error", "spoils"),
+    [
+        (torch.OutOfMemoryError("full"), True),
+        (MemoryError(), True),
+        (RuntimeError("CUDA error: device-side assert triggered"), True),
+        (RuntimeError("another worker of this stage failed"), False),
+        (ValueError("no such task"), False),
+    ],
+)
+def test_what_leaves_a_process_unfit_for_another_job(error: Exception, spoils: bool) -> None:
+    assert worker._spoils(error) == spoils
+
+
+def test_a_worker_ends_at_a_step_once_all_is_over() -> None:
+    heart = worker._Heart.__new__(worker._Heart)
+    heart._over, heart._channel = False, worker._Channel(SimpleNamespace(rank=0, size=1))
+    heart.on_step(SimpleNamespace(tokens=300, seconds=2.0))
+    assert heart._rate == 150.0
+    heart._over = True
+    with pytest.raises(worker._OverError):
+        heart.on_step(SimpleNamespace(tokens=300, seconds=2.0))

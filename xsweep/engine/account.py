@@ -48,10 +48,10 @@ class Account:
         """Remember what a job is called that is handed to the pool."""
         self._asked[job.key] = (label, unit)
 
-    def ended(self, unit: Unit, result: Mapping[str, Any], stages: Sequence[Stage]) -> None:
+    def ended(self, unit: Unit, result: Mapping[str, Any]) -> None:
         """Count a job that has ended, in whatever way; raises ``StoreFull`` where no later one could keep anything."""
         self.ran += 1
-        self.progress.ended(unit, result["seconds"], self._rate(stages))
+        self.progress.ended(unit, result["seconds"])
         if result["error"] == StoreFull.__name__:
             raise StoreFull(result["reason"])
 
@@ -91,12 +91,12 @@ class Account:
 
     # ---- what the watcher is told ----------------------------------------------------------------
 
-    def on_running(self, keys: Sequence[str]) -> None:
+    def on_running(self, keys: Sequence[str], rates: Mapping[str, float]) -> None:
         """Tell the watcher what runs now; called in a thread of the pool's, so it touches nothing that counts."""
         now = time.monotonic()
         self._since = {key: self._since.get(key, now) for key in keys}
-        asked = [(*self._asked[key], since) for key, since in self._since.items() if key in self._asked]
-        running = tuple(self.progress.running(label, since, unit) for label, unit, since in asked)
+        asked = [(*self._asked[key], since, rates.get(key)) for key, since in self._since.items() if key in self._asked]
+        running = tuple(self.progress.running(label, since, unit, rate) for label, unit, since, rate in asked)
         self._watch(Event("running", ", ".join(job.label for job in running), running=running))
 
     def watch(self, event: Event) -> None:
@@ -110,12 +110,6 @@ class Account:
         """GPUs, or workers where there are none, of a group of each model."""
         gangs = {model.name: self.resolver.layout(model.name).gang for model in self.plan.sweep.models}
         return {name: gang.workers * (gang.gpus or 1.0) for name, gang in gangs.items()}
-
-    def _rate(self, stages: Sequence[Stage]) -> float | None:
-        """Tokens per second of the last of ``stages`` that trained."""
-        manifests = [self.store.manifest(stage.key) for stage in stages if stage.kind != "evaluate"]
-        found = [manifest.timings.get("tokens_per_second") for manifest in manifests if manifest]
-        return found[-1] if found else None
 
 
 def record_failure(store: Store, stage: Stage, result: Mapping[str, Any]) -> None:

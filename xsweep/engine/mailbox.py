@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from xsweep.plan.stage import Job
@@ -17,8 +17,8 @@ Result = dict[str, Any]
 ATTEMPTS = 3
 """A job during which this many workers died is given up."""
 WORKER_DIED = "WorkerDied"
-OUT_OF_MEMORY = "OutOfMemoryError"
-"""Class name of what torch raises; a job that ends so is tried again in smaller micro-batches."""
+OUT_OF_MEMORY = ("OutOfMemoryError", "MemoryError")
+"""Class names of what torch and Python raise; a job that ends so is tried again in smaller micro-batches."""
 HALVINGS = 2
 """How often a job's micro-batches are halved before it is given up."""
 LOST = "lost"
@@ -27,6 +27,8 @@ _TICK_SECONDS = 20.0
 """An idle group hears from the mailbox this often, so that waiting ranks never meet a collective's timeout."""
 _NEWS_SECONDS = 5.0
 """The driver hears from the mailbox this often, so that silence means trouble."""
+_BEAT_SECONDS = 5.0
+"""Every worker is heard of at least this often."""
 
 
 def ended(status: str, reason: str = "", **more: Any) -> Result:
@@ -40,18 +42,32 @@ class _Entry:
     result: asyncio.Future[Result]
     job: Job | None = None
     deaths: int = 0
+    hung: str = ""
+    """What was the matter with the last worker that was ended since it hung."""
+
+
+@dataclass
+class _Worker:
+    """One rank of a group, as it was last heard of."""
+
+    heard: float
+    actor: Any
 
 
 @dataclass
 class _Group:
     gang: Gang
     ready: bool = False
+    """It has come up, and has not ended."""
     dead: bool = False
     retired: bool = False
     """It ends once it has no job."""
     life: str = ""
     """Which incarnation speaks: a killed worker's last call must not swallow a job."""
     lease: str | None = None
+    rate: float | None = None
+    """Tokens per second at which the stage that it runs has trained so far; None before it has."""
+    workers: dict[int, _Worker] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,20 +75,24 @@ class State:
     """What the groups are at, for the one who starts and retires them."""
 
     ready: int = 0
-    """Groups that have come up so far."""
+    """Groups that are up."""
     running: tuple[tuple[int, str], ...] = ()
     """Group -> the key of the job that it runs."""
     waiting: tuple[tuple[Gang, int], ...] = ()
     """Jobs that no group has taken yet, by what they need."""
+    rates: tuple[tuple[str, float], ...] = ()
+    """Key of a job -> tokens per second at which it trains."""
 
 
 class Mailbox:
     """One asynchronous actor for all groups: the queue, who runs what, and the results by key.
 
-    Every method may be called again with the same arguments without harm.
+    Every method may be called again with the same arguments without harm. A worker that nothing is heard of for
+    ``silence`` seconds while its group has a job is ended: it was stopped, or it hangs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, silence: float = 120.0) -> None:
+        self._silence = silence
         self._groups: dict[int, _Group] = {}
         self._entries: dict[str, _Entry] = {}
         self._queues: dict[Gang, deque[str]] = {}
@@ -114,6 +134,7 @@ class Mailbox:
     async def news(self, seen: int, before: State = State()) -> tuple[list[tuple[str, Result]], State]:
         """Results after the first ``seen``, and how things are; answers as soon as either is new."""
         end = time.monotonic() + _NEWS_SECONDS
+        self._end_the_silent()
         while len(self._results) == seen and self._state() == before and not self._over:
             if not await self._changed(end):
                 break
@@ -121,8 +142,10 @@ class Mailbox:
 
     def _state(self) -> State:
         running = [(number, group.lease) for number, group in self._groups.items() if group.lease is not None]
+        rates = [(group.lease, group.rate) for group in self._groups.values() if group.lease and group.rate]
         waiting = [(gang, len(queue)) for gang, queue in self._queues.items() if queue]
-        return State(sum(group.ready for group in self._groups.values()), tuple(running), tuple(waiting))
+        ready = sum(group.ready for group in self._groups.values())
+        return State(ready, tuple(running), tuple(waiting), tuple(rates))
 
     def _queue(self, job: Job) -> deque[str]:
         return self._queues.setdefault(job.layout.gang, deque())
@@ -130,13 +153,14 @@ class Mailbox:
     async def hello(self, group: int, life: str) -> None:
         """A group's first rank has started, perhaps after its predecessor died in the middle of a job."""
         mine = self._groups[group]
-        mine.ready, mine.life = True, life
+        mine.ready, mine.life, mine.workers = True, life, {}
         if mine.lease is None:
             return
         entry = self._entries[mine.lease]
         entry.deaths += 1
         if entry.deaths >= ATTEMPTS:
-            self._settle(mine.lease, ended("failed", f"its worker died {ATTEMPTS} times", error=WORKER_DIED))
+            hung = f"; once {entry.hung}" if entry.hung else ""
+            self._settle(mine.lease, ended("failed", f"its worker died {ATTEMPTS} times{hung}", error=WORKER_DIED))
         if entry.result.done():
             mine.lease = None
 
@@ -144,15 +168,14 @@ class Mailbox:
         """Hand in the last result and get the next job: (key, job), True to ask again, False to end."""
         mine = self._groups[group]
         end = time.monotonic() + _TICK_SECONDS
-        if done and mine.life == life and mine.lease == done[0]:
-            self._settle(done[0], {**done[1], "group": group})
-            mine.lease = None
+        if done:
+            await self.hand_in(group, life, done)
         queue = self._queues.setdefault(mine.gang, deque())
         while mine.life == life and not mine.dead and not self._over:
             if mine.lease is None and mine.retired:
                 return False
             if mine.lease is None and queue:
-                mine.lease = queue.popleft()
+                mine.lease, mine.rate = queue.popleft(), None
                 self._wake()
             if mine.lease is not None:
                 job = self._entries[mine.lease].job
@@ -161,6 +184,13 @@ class Mailbox:
             if not await self._changed(end):
                 return True
         return False
+
+    async def hand_in(self, group: int, life: str, done: tuple[str, Result]) -> None:
+        """Take a result in; for a group that takes no other job before it starts anew."""
+        mine = self._groups[group]
+        if mine.life == life and mine.lease == done[0]:
+            self._settle(done[0], {**done[1], "group": group})
+            mine.lease = None
 
     async def fail(self, group: int, key: str, result: Result) -> None:
         """A rank has failed, and its group is about to start anew: the job is over, as the first rank says it.
@@ -172,7 +202,7 @@ class Mailbox:
             return
         mine.lease = None
         layout = entry.job.layout
-        if result["error"] != OUT_OF_MEMORY or layout.ooms == HALVINGS:
+        if result["error"] not in OUT_OF_MEMORY or layout.ooms == HALVINGS:
             again = f" (the micro-batches were halved {layout.ooms} times, to {layout.tokens} tokens)"
             result = {**result, "reason": result["reason"] + (again if layout.ooms else "")}
             self._settle(key, {**result, "group": group})
@@ -186,6 +216,7 @@ class Mailbox:
         lost and no other is left, all is over."""
         mine = self._groups[group]
         mine.dead = not mine.retired or mine.lease is not None
+        mine.ready, mine.workers = False, {}
         if mine.lease is not None and (job := self._entries[mine.lease].job) is not None:
             self._queue(job).appendleft(mine.lease)
         mine.lease = None
@@ -198,12 +229,29 @@ class Mailbox:
         if any(group.dead for group in groups) and all(group.dead or group.retired for group in groups):
             self._settle_all(ended(LOST, reason))
 
-    async def over(self) -> bool:
-        """Whether the pool is closed or lost; answers when it is, and else after a while."""
-        end = time.monotonic() + _TICK_SECONDS
+    async def beat(self, group: int, rank: int, actor: Any, rate: float | None = None) -> bool:
+        """A worker lives. Whether the pool is closed or lost: answers when it is, and else after a while."""
+        mine, end = self._groups[group], time.monotonic() + _BEAT_SECONDS
+        mine.workers[rank] = _Worker(time.monotonic(), actor)
+        mine.rate = rate if rank == 0 else mine.rate
         while not self._over and await self._changed(end):
             pass
         return self._over is not None
+
+    async def hangs(self, group: int, said: str) -> None:
+        """A worker of the group is about to end itself, since it hangs."""
+        if (lease := self._groups[group].lease) is not None:
+            self._entries[lease].hung = said
+
+    def _end_the_silent(self) -> None:
+        latest = time.monotonic() - self._silence
+        for group in self._groups.values():
+            silent = [worker for worker in group.workers.values() if worker.heard < latest]
+            if group.lease is not None and silent:
+                self._entries[group.lease].hung = f"nothing was heard of it for {self._silence:g} s"
+                group.workers = {}  # until the group has started anew
+                for worker in silent:
+                    _end(worker.actor)
 
     async def drain(self, reason: str) -> None:
         """Let what runs end; whatever waits, or comes later, is aborted."""
@@ -247,3 +295,10 @@ class Mailbox:
         except TimeoutError:
             return False
         return True
+
+
+def _end(actor: Any) -> None:
+    """End the process of an actor, stopped or not."""
+    import ray
+
+    ray.kill(actor, no_restart=True)

@@ -91,7 +91,14 @@ def run(
                 Cluster(address, scratch=_scratch(address, store)) as cluster,
             ):
                 wait_for_room(cluster, gangs, wait_seconds, partial(_pause, stop), note)
-                pool = GroupPool(cluster, gangs.values(), context, groups=groups, on_running=launch.account.on_running)
+                pool = GroupPool(
+                    cluster,
+                    gangs.values(),
+                    context,
+                    groups=groups,
+                    patience=max(300.0, wait_seconds),
+                    on_running=launch.account.on_running,
+                )
                 launch.seconds["starting Ray"] = time.monotonic() - begin
                 with pool:
                     launch.go(pool, cluster.scratch, stop)
@@ -173,7 +180,7 @@ class Launch:
     def _on_job(self, pool: GroupPool, label: str, job: Job, result: Mapping[str, Any]) -> None:
         if result["status"] == "aborted":
             return
-        self.account.ended(_unit(job), result, job.stages)
+        self.account.ended(_unit(job), result)
         if result["status"] == "failed":
             self.account.failed[label] = result["reason"]
             self.account.failed_keys.add(self.account.note_failure(pool, job, result))

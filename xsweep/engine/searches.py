@@ -92,7 +92,7 @@ class Searches:
     def _on_trial(self, pool: GroupPool, study: Study, trial: Trial) -> None:
         self._trials.setdefault(study.address, {})[trial.number] = trial
         stage, result = self.resolver.trial(study, trial.hyper), pool.result(trial.key)
-        self._account.ended((SEARCHING, study.model), result, [stage])
+        self._account.ended((SEARCHING, study.model), result)
         label, said = f"{study.label} t{trial.number % study.space.trials:02d}", ""
         if trial.status == "failed":
             said = self._account.failed[label] = result["reason"]

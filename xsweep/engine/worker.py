@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import itertools
+import os
+import signal
 import threading
 import time
 import traceback
@@ -17,41 +20,67 @@ from xsweep.engine.mailbox import OUT_OF_MEMORY, Result, ended
 from xsweep.errors import XsweepError
 from xsweep.plan.stage import Job
 
+SPOILED = (*OUT_OF_MEMORY, "AcceleratorError", "DistBackendError")
+"""Class names of what leaves a process in no state to go on in; "CUDA error" in the message says the same."""
+
 
 def loop(config: dict[str, Any]) -> None:
     """The train loop of a worker group: job after job, until the mailbox says that it is over.
 
-    ``config``: mailbox (actor handle), group (number), runner (``module:function``), context, cpus. Only
-    the first rank talks to the mailbox; the others learn the job from it through a gloo group of their own.
+    ``config``: mailbox (actor handle), group (number), runner (``module:function``), context, cpus, gpus, renew (jobs
+    after which the group starts anew, in fresh processes). Only the first rank takes jobs from the mailbox; the
+    others learn of them from it through a gloo group of their own.
     """
     import ray
 
     mailbox, group = config["mailbox"], config["group"]
     try:
-        runner, world, share = _prepare(config)
+        runner, world, channel = _prepare(config)
     except Exception as error:
         ray.get(mailbox.left.remote(group, f"a worker group could not start: {describe(error)}"))
         return
     life = uuid.uuid4().hex
     if world.rank == 0:
         ray.get(mailbox.hello.remote(group, life))
-    on_step = _ends_when_over(mailbox) if world.size == 1 else None
+    on_step = _Heart(mailbox, group, channel).on_step
     done: tuple[str, Result] | None = None
-    while True:
-        task = share(partial(_take, mailbox, group, life, done))
+    for jobs in itertools.count():
+        if done and jobs >= config["renew"]:
+            channel.share(partial(_hand_in, mailbox, group, life, done))
+            raise _Renewed
+        task = channel.share(partial(_take, mailbox, group, life, done))
         done = None
-        if task is True:
-            continue
+        while task is True:
+            task = channel.share(partial(_take, mailbox, group, life, None))
         if task is False:
             return
         key, job = task
         result, failure = _run(runner, job, config["context"], world, on_step)
-        if failure is not None and (world.size > 1 or result["error"] == OUT_OF_MEMORY):
+        if failure is not None and not isinstance(failure, _OverError) and (world.size > 1 or _spoils(failure)):
             if "another worker" in str(failure):
                 time.sleep(1.0)  # World.together: let that worker's own words come first
             ray.get(mailbox.fail.remote(group, key, result))
             raise failure  # the other ranks wait for this one, and memory is full: only a new start frees them
         done = (key, result)
+
+
+class _Renewed(Exception):
+    """Raised so that Ray Train starts the group anew, in fresh processes."""
+
+
+class _OverError(Exception):
+    """The pool was closed while a job ran."""
+
+
+def _spoils(error: Exception) -> bool:
+    """Whether the process cannot run another job after this."""
+    return type(error).__name__ in SPOILED or "CUDA error" in str(error)
+
+
+def _hand_in(mailbox: Any, group: int, life: str, done: tuple[str, Result]) -> None:
+    import ray
+
+    ray.get(mailbox.hand_in.remote(group, life, done))
 
 
 def _take(mailbox: Any, group: int, life: str, done: tuple[str, Result] | None) -> Any:
@@ -64,26 +93,63 @@ class _OverError(Exception):
     """The pool was closed while a job ran."""
 
 
-def _ends_when_over(mailbox: Any) -> Callable[[Any], None]:
-    """A callback for every step that raises once the pool is closed, so that its end need not cut the group.
+class _Channel:
+    """How the workers of a group talk beside their stages: over gloo, whatever carries the gradients."""
 
-    Only for a worker alone: several would have to raise at the same step.
-    """
-    import ray
+    def __init__(self, world: Any) -> None:
+        from torch import distributed
 
-    over = threading.Event()
+        self.rank, self._alone = world.rank, world.size == 1
+        self._group = None if self._alone else distributed.new_group(backend="gloo")
 
-    def listen() -> None:
-        while not ray.get(mailbox.over.remote()):
-            pass
-        over.set()
+    def share(self, ask: Callable[[], Any]) -> Any:
+        """What the first worker was told, on all; the others do not ask."""
+        import torch
+        from torch import distributed
 
-    def on_step(_: Any) -> None:
-        if over.is_set():
+        box = [ask() if self.rank == 0 else None]
+        if not self._alone:
+            distributed.broadcast_object_list(box, src=0, group=self._group, device=torch.device("cpu"))
+        return box[0]
+
+    def agree(self, wish: bool) -> bool:
+        """The first worker's wish, on all."""
+        import torch
+        from torch import distributed
+
+        if self._alone:
+            return wish
+        box = torch.tensor([wish], dtype=torch.uint8)
+        distributed.broadcast(box, src=0, group=self._group)
+        return bool(box.item())
+
+
+class _Heart:
+    """Tells the mailbox that this worker lives, and ends the process when it hangs at a step."""
+
+    def __init__(self, mailbox: Any, group: int, channel: _Channel) -> None:
+        self._mailbox, self._group, self._channel = mailbox, group, channel
+        self._over = False
+        self._rate: float | None = None
+        threading.Thread(target=self._beat, name="heart", daemon=True).start()
+
+    def on_step(self, progress: Any) -> None:
+        """Called after every step: raises on all workers, after the same step, once the pool is closed."""
+        self._rate = progress.tokens / progress.seconds if progress.seconds else None
+        if self._channel.agree(self._over):
             raise _OverError
 
-    threading.Thread(target=listen, name="listener", daemon=True).start()
-    return on_step
+    def _beat(self) -> None:
+        import ray
+
+        from xsweep.train.pulse import PULSE
+
+        myself = ray.get_runtime_context().current_actor
+        while not self._over:
+            self._over = ray.get(self._mailbox.beat.remote(self._group, self._channel.rank, myself, self._rate))
+            if said := PULSE.overdue():
+                ray.get(self._mailbox.hangs.remote(self._group, said))
+                os.kill(os.getpid(), signal.SIGKILL)
 
 
 def describe(error: BaseException) -> str:
@@ -96,27 +162,26 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {message}{place}" if message else f"{type(error).__name__}{place}"
 
 
-def _prepare(config: dict[str, Any]) -> tuple[Callable[..., Any], Any, Callable[[Callable[[], Any]], Any]]:
+def _prepare(config: dict[str, Any]) -> tuple[Callable[..., Any], Any, _Channel]:
     import torch
     from ray.train.torch import get_device
-    from torch import distributed
 
     from xsweep.train.world import World
 
     torch.set_num_threads(config["cpus"])
+    _cap_memory(get_device(), config["gpus"])
     module, _, name = config["runner"].partition(":")
     runner = getattr(importlib.import_module(module), name)
     world = replace(World.current(), device=get_device())  # Ray knows which GPU, or part of one, is ours
-    if world.size == 1:
-        return runner, world, lambda ask: ask()
-    channel = distributed.new_group(backend="gloo")
+    return runner, world, _Channel(world)
 
-    def share(ask: Callable[[], Any]) -> Any:
-        box = [ask() if world.rank == 0 else None]
-        distributed.broadcast_object_list(box, src=0, group=channel, device=torch.device("cpu"))
-        return box[0]
 
-    return runner, world, share
+def _cap_memory(device: Any, share: float) -> None:
+    """Keep to our part of a GPU that workers share: beyond it torch runs out of memory, and smaller batches help."""
+    if device.type == "cuda" and 0 < share < 1:
+        import torch
+
+        torch.cuda.set_per_process_memory_fraction(share, device)
 
 
 def _run(
