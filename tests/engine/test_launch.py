@@ -24,7 +24,7 @@ from xsweep.plan.records import collect
 from xsweep.plan.resolve import Resolver
 from xsweep.plan.stage import Hyper, Job, Stage
 from xsweep.plan.study import Study, Trial
-from xsweep.spec.sweep import Budget, Halving, Layouts, Search, Sweep, Training, Transfer
+from xsweep.spec.sweep import Arm, Budget, Halving, Layouts, Search, Sweep, Training, Transfer
 from xsweep.store.manifests import Manifest
 from xsweep.store.store import Store
 
@@ -107,15 +107,15 @@ def play(
 class Play:
     """One launch of ``of`` over the store in ``folder``."""
 
-    def __init__(self, folder: Path, of: Sweep, broken: Broken = lambda _: False) -> None:
+    def __init__(self, folder: Path, of: Sweep, broken: Broken = lambda _: False, pool: type[Pool] = Pool) -> None:
         plan, store = build_plan(of), Store(folder)
         self.events: list[Event] = []
         self.resolver = Resolver(plan, prints(of), store)
         self.launch = engine.Launch(self.resolver, self.events.append)
-        self.pool = Pool(store, broken)
-        pool: Any = self.pool
+        self.pool = pool(store, broken)
+        anything: Any = self.pool
         if not self.launch.spent():
-            self.launch.go(pool, folder, Stop())
+            self.launch.go(anything, folder, Stop())
         self.done = sum(engine.scored(self.resolver, cell) for cell in plan.cells)
 
 
@@ -158,6 +158,31 @@ def test_a_budget_in_money_binds_in_the_reporting_runs_too(tmp_path: Path) -> No
     poor = Play(tmp_path / "poor", sweep(search=searched(), **limits))
     assert poor.done == 8
     assert "in money" in poor.launch.account.halted
+
+
+def test_a_control_starts_once_what_it_is_matched_to_has_ended(tmp_path: Path) -> None:
+    """Another job runs until the control has been handed to the pool."""
+
+    class Slow(Pool):
+        held: Future[dict[str, Any]] | None = None
+
+        def submit(self, job: Job) -> Future[dict[str, Any]]:
+            future = super().submit(job)
+            last = job.stages[-1]
+            if any(stage.matches for stage in job.stages) and self.held:
+                self.held.set_result(self.held_result)
+                self.held = None
+            elif last.kind == "evaluate" and last.parent and not self.seen:
+                self.seen, self.held, self.held_result = True, Future(), future.result()
+                return self.held
+            return future
+
+        seen = False
+        held_result: dict[str, Any]
+
+    of = sweep(search=searched(), arms=(*sweep().arms, Arm(name="longer", control="compute-matched", of="nli")))
+    played = Play(tmp_path, of, pool=Slow)
+    assert played.done == len(played.resolver.plan.cells)
 
 
 def test_a_study_whose_trials_all_fail_gives_the_first_traceback_once(tmp_path: Path) -> None:

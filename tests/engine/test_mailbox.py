@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
@@ -255,6 +256,29 @@ def test_when_memory_runs_out_the_micro_batches_are_halved_twice_and_no_more() -
         result = await box.wait(job.key)
         assert (result["status"], result["error"]) == ("failed", OUT_OF_MEMORY[0])
         assert result["reason"] == "full (the micro-batches were halved 2 times, to 1024 tokens)"
+
+    play(story())
+
+
+def test_seconds_of_attempts_that_came_to_nothing_are_handed_on() -> None:
+    async def story() -> None:
+        box, job = await opened(1), stubs.job()
+        await box.submit(job.key, job)
+        await box.hello(0, "a")
+        await box.take(0, "a")
+        await box.fail(0, job.key, ended("failed", "full", error=OUT_OF_MEMORY[0], seconds=7.0))
+        await box.hello(0, "b")
+        got = await box.take(0, "b")
+        assert isinstance(got, tuple)
+        assert got[1].lost == 7.0
+        await asyncio.sleep(0.05)
+        box._groups[0].workers[0] = mailbox._Worker(time.monotonic(), None)
+        await box.hello(0, "c")
+        got = await box.take(0, "c")
+        assert isinstance(got, tuple)
+        assert 7.05 <= got[1].lost < 27
+        await box.hand_in(0, "c", (job.key, {**OK, "seconds": 2.0}))
+        assert (await box.wait(job.key))["seconds"] == 2.0 + got[1].lost
 
     play(story())
 

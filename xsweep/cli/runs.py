@@ -57,6 +57,8 @@ def run(
     typer.echo(f"found:   {written.finding}")
     typer.echo(f"report:  {written.page}")
     typer.echo(f"MLflow:  xsweep ui --store {store}" + (f" --tracking {tracking}" if tracking else ""))
+    if outcome.failed and outcome.logs:
+        typer.echo(f"logs:    {outcome.logs}")
     if not outcome.complete:
         raise typer.Exit(errors.INCOMPLETE)
 

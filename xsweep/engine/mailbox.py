@@ -42,6 +42,8 @@ class _Entry:
     result: asyncio.Future[Result]
     job: Job | None = None
     deaths: int = 0
+    lost: float = 0.0
+    """Seconds of its attempts that came to nothing."""
     hung: str = ""
     """What was the matter with the last worker that was ended since it hung."""
 
@@ -65,6 +67,8 @@ class _Group:
     life: str = ""
     """Which incarnation speaks: a killed worker's last call must not swallow a job."""
     lease: str | None = None
+    since: float = 0.0
+    """When it took that job."""
     rate: float | None = None
     """Tokens per second at which the stage that it runs has trained so far; None before it has."""
     workers: dict[int, _Worker] = field(default_factory=dict)
@@ -153,16 +157,19 @@ class Mailbox:
     async def hello(self, group: int, life: str) -> None:
         """A group's first rank has started, perhaps after its predecessor died in the middle of a job."""
         mine = self._groups[group]
+        last = max((worker.heard for worker in mine.workers.values()), default=mine.since)
         mine.ready, mine.life, mine.workers = True, life, {}
         if mine.lease is None:
             return
         entry = self._entries[mine.lease]
         entry.deaths += 1
+        self._lose(entry, max(0.0, last - mine.since))
         if entry.deaths >= ATTEMPTS:
             hung = f"; once {entry.hung}" if entry.hung else ""
             self._settle(mine.lease, ended("failed", f"its worker died {ATTEMPTS} times{hung}", error=WORKER_DIED))
         if entry.result.done():
             mine.lease = None
+        mine.since = time.monotonic()
 
     async def take(self, group: int, life: str, done: tuple[str, Result] | None = None) -> tuple[str, Job] | bool:
         """Hand in the last result and get the next job: (key, job), True to ask again, False to end."""
@@ -175,7 +182,7 @@ class Mailbox:
             if mine.lease is None and mine.retired:
                 return False
             if mine.lease is None and queue:
-                mine.lease, mine.rate = queue.popleft(), None
+                mine.lease, mine.rate, mine.since = queue.popleft(), None, time.monotonic()
                 self._wake()
             if mine.lease is not None:
                 job = self._entries[mine.lease].job
@@ -208,6 +215,7 @@ class Mailbox:
             self._settle(key, {**result, "group": group})
             return
         entry.job = replace(entry.job, layout=layout.halved())
+        self._lose(entry, result["seconds"])
         self._queue(entry.job).appendleft(key)
         self._wake()
 
@@ -269,9 +277,16 @@ class Mailbox:
             self._entries[key] = _Entry(asyncio.get_running_loop().create_future())
         return self._entries[key]
 
+    def _lose(self, entry: _Entry, seconds: float) -> None:
+        """Count an attempt that came to nothing, so that the next one can write it down."""
+        entry.lost += seconds
+        if entry.job is not None:
+            entry.job = replace(entry.job, lost=entry.lost)
+
     def _settle(self, key: str, result: Result) -> None:
         entry = self._entries[key]
         if not entry.result.done():
+            result = {**result, "seconds": result["seconds"] + entry.lost}
             entry.result.set_result(result)
             entry.job = None  # a finished job is never needed again
             self._results.append((key, result))

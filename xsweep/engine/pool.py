@@ -22,7 +22,7 @@ from xsweep.errors import EnvironmentProblem, Interrupted
 from xsweep.plan.stage import Job
 from xsweep.spec.sweep import Gang
 
-_SILENCE_SECONDS = 60.0
+_SILENCE_SECONDS = 40.0
 """A mailbox that says nothing for so long is gone."""
 _CLOSE_SECONDS = 3.0
 RENEW_AFTER = 2000
@@ -174,6 +174,7 @@ class GroupPool:
                 self._balance(state)
             except BaseException as error:
                 if not self._closing.is_set():
+                    self.cluster.lost()
                     said = f"the cluster stopped answering: {describe(error)}"
                     self._give_up(Interrupted(f"{said}; {_AGAIN}. Ray's logs: {self.cluster.keep()}"))
                 return

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from xsweep.engine.account import Account
 from xsweep.engine.cluster import Cluster
+from xsweep.engine.logs import chatter
 from xsweep.engine.pool import GroupPool
 from xsweep.engine.progress import PRETRAINING, REPORTING, SEARCHING, Event, Unit, to_do
 from xsweep.engine.room import wait_for_room
@@ -43,6 +44,8 @@ class Outcome:
     """Label of each stage that failed in this launch -> its reason."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Phase -> wall time of this launch."""
+    logs: Path | None = None
+    """What Ray and other libraries said meanwhile, and Ray's own logs when a stage failed."""
 
     @property
     def complete(self) -> bool:
@@ -88,7 +91,8 @@ def run(
 
             with (
                 interruptible(note) as stop,
-                Cluster(address, scratch=_scratch(address, store)) as cluster,
+                chatter(store.root / "logs") as logs,
+                Cluster(address, scratch=_scratch(address, store), logs=logs) as cluster,
             ):
                 wait_for_room(cluster, gangs, wait_seconds, partial(_pause, stop), note)
                 pool = GroupPool(
@@ -103,13 +107,16 @@ def run(
                 with pool:
                     launch.go(pool, cluster.scratch, stop)
                     begin = time.monotonic()
+                if launch.account.failed:
+                    cluster.keep()
             launch.seconds["ending Ray"] = time.monotonic() - begin
+            launch.logs = logs if logs.is_dir() else None
         launch.tidy()
     done = sum(scored(launch.resolver, cell) for cell in plan.cells)
     account = launch.account
     if account.halted and done < len(plan.cells):
         account.failed["stopped early"] = account.halted
-    return Outcome(done, len(plan.cells), account.ran, account.failed, launch.seconds)
+    return Outcome(done, len(plan.cells), account.ran, account.failed, launch.seconds, launch.logs)
 
 
 class Launch:
@@ -120,6 +127,7 @@ class Launch:
         self.account = Account(resolver, watch)
         self.searches = Searches(self.account)
         self.seconds: dict[str, float] = {}
+        self.logs: Path | None = None
 
     def open(self) -> bool:
         """Whether anything is left to do."""
@@ -173,9 +181,21 @@ class Launch:
             jobs = [flying.pop(future) for future in ended]
             for (label, job), future in zip(jobs, ended, strict=True):
                 self._on_job(pool, label, job, future.result())
-            # Looking at every cell again takes its time, and only what others start from lets more run.
-            more = not flying or any(job.stages[-1].kind != "evaluate" for _, job in jobs)
+            # Looking at every cell again takes its time, and only what others start from, or are matched to, lets
+            # more run.
+            more = not flying or any(self._opens(job) for _, job in jobs)
         raise stopped(stop)
+
+    def _opens(self, job: Job) -> bool:
+        """Whether others wait for what a job has made."""
+        return job.stages[-1].kind != "evaluate" or bool(self._matched.intersection(stage.key for stage in job.stages))
+
+    @cached_property
+    def _matched(self) -> frozenset[str]:
+        """Keys of the target stages to whose steps a control is matched, once the studies are decided."""
+        arms = {arm.of for arm in self.plan.sweep.arms} - {None}
+        stages = (self.resolver.target(cell) for cell in self.plan.cells if cell.arm in arms)
+        return frozenset(stage.key for stage in stages if stage)
 
     def _on_job(self, pool: GroupPool, label: str, job: Job, result: Mapping[str, Any]) -> None:
         if result["status"] == "aborted":
