@@ -21,14 +21,15 @@ from xsweep.tasks.source import Sources
 from xsweep.tracking.client import shown, sqlite_file, tracking
 
 
-def examine(sweep: Sweep | None, store: Path, sources: Sources, uri: str, address: str | None) -> list[Check]:
+def examine(sweep: Sweep | None, store: Store, sources: Sources, uri: str, address: str | None) -> list[Check]:
     """All checks, in the order in which a run would meet what they find."""
-    there = next(folder for folder in (store.resolve(), *store.resolve().parents) if folder.is_dir())
+    root = store.root.resolve()
+    there = next(folder for folder in (root, *root.parents) if folder.is_dir())
+    local = [check_store(store.root, there), check_lease(store.root)] if store.local else []
     return [
         *machine(there, sweep.layout if sweep else None, address),
-        check_store(store, there),
-        check_lease(store),
-        check_contents(Store(store)),
+        *local,
+        check_contents(store),
         check_tracking(uri),
         check_sources(sweep, sources),
     ]

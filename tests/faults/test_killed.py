@@ -21,7 +21,7 @@ from tests.engine.test_launch import Play, play, searched
 from tests.faults.points import points
 from tests.train.gang import run_here
 from tests.train.small import Place
-from xsweep.engine import run as engine
+from xsweep.engine import searches
 from xsweep.errors import StoreFull
 from xsweep.plan.stage import Hyper, Job, Stage
 from xsweep.spec.sweep import Training
@@ -132,7 +132,7 @@ def test_a_disk_that_fills_up_anywhere_is_one_line_and_then_the_same(
 
 def launch(folder: Path) -> None:
     """A launch whose jobs end at once: what it leaves are manifests and decisions."""
-    engine.run_level = play  # type: ignore[assignment]
+    searches.run_level = play  # type: ignore[assignment]
     Play(folder, sweep(search=searched()))
 
 
@@ -141,7 +141,7 @@ def test_a_driver_killed_at_a_decision_decides_the_same(
     tmp_path: Path, point: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.fsync", lambda _: None)
-    monkeypatch.setattr(engine, "run_level", play)
+    monkeypatch.setattr(searches, "run_level", play)
     launch(tmp_path / "calm")
     expected = {path.name: path.read_bytes() for path in (tmp_path / "calm" / "decisions").iterdir()}
     for number in (1, 2, len(expected)):

@@ -21,7 +21,6 @@ from xsweep.cli.options import (
     campaign_of,
     load,
     sources_of,
-    tracking_of,
 )
 from xsweep.cli.runs import run
 
@@ -44,8 +43,11 @@ def doctor(
     """
     spec = load(sweep) if sweep else None
     from xsweep.doctor import examine, text
+    from xsweep.launch import tracking_of
+    from xsweep.store.store import Store
 
-    checks = examine(spec, store, sources_of(mirror), tracking_of(tracking, store), address)
+    place = Store(store)
+    checks = examine(spec, place, sources_of(mirror), tracking_of(tracking, place.root), address)
     typer.echo(json.dumps([asdict(check) for check in checks]) if as_json else text(checks))
     if any(check.state == "fail" for check in checks):
         raise typer.Exit(errors.EnvironmentProblem.exit_code)

@@ -37,13 +37,16 @@ def _trials(resolver: Resolver) -> Iterator[Manifest]:
 
 
 def _ended(resolver: Resolver, study: Study) -> Iterator[Manifest]:
-    """Manifests of all trials of a study that have ended, each known once those before it are."""
+    """Manifests of the stages of all trials of a study that have ended."""
     suggestions, ended = Suggestions(study), dict[int, Trial]()
-    while pending := [(number, hyper) for number, hyper in suggestions.pending(ended) if number not in ended]:
-        for number, hyper in pending:
-            key = resolver.trial(study, hyper).key
-            manifest = resolver.store.manifest(key)
-            if manifest is None or not manifest.final:
-                return
-            ended[number] = Trial(number, hyper, key, manifest.status, manifest.metrics.get("score"))
-            yield manifest
+    while True:
+        found = {}
+        for number, hyper in suggestions.possible(ended):
+            manifests = [resolver.store.manifest(stage.key) for stage in resolver.trials(study, hyper)]
+            last = manifests[-1]
+            if number not in ended and last is not None and last.final:
+                found[number] = Trial(number, hyper, last.key, last.status, last.metrics.get("score"))
+                yield from (manifest for manifest in manifests if manifest is not None)
+        if not found:
+            return
+        ended |= found

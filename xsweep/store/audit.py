@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 
 from xsweep.errors import EnvironmentProblem
-from xsweep.store.files import guarded, sha256
+from xsweep.store.files import intact
 from xsweep.store.store import Store
 
 
@@ -29,13 +29,9 @@ class Audit:
 def audit(store: Store) -> Audit:
     """Read the whole store but its weights, of which the sizes are compared; changes nothing."""
     found = Audit()
-    stages, decisions = store.root / "stages", store.root / "decisions"
-    with guarded(store.root):
-        keys = sorted(path.name for path in stages.iterdir() if path.is_dir()) if stages.is_dir() else []
-        addresses = sorted(path.stem for path in decisions.glob("[!.]*.json"))
-    for key in keys:
+    for key in store.stages():
         _stage(store, key, found)
-    for address in addresses:
+    for address in store.decided():
         try:
             store.decision(address)
         except EnvironmentProblem as problem:
@@ -52,16 +48,18 @@ def _stage(store: Store, key: str, found: Audit) -> None:
     if manifest is None:
         return
     found.stages += 1
-    kept = bool(manifest.weights) and (store.folder(key) / "weights").is_dir()
+    if store.has_weights(key):
+        found.weights += sum(entry["bytes"] for entry in manifest.weights.values())
+    elif store.left_of_weights(key):
+        found.damaged.append(f"{store.shown(key)}/weights")
+    folder = store.results(key).parent
     for name, entry in manifest.files.items():
-        path = store.folder(key) / name
         if name in manifest.weights:
-            found.weights += entry["bytes"] if kept else 0
-            sound = not kept or (path.is_file() and path.stat().st_size == entry["bytes"])
-        else:
-            found.results += entry["bytes"]
-            sound = path.is_file() and path.stat().st_size == entry["bytes"] and sha256(path) == entry["sha256"]
-            if sound and path.name == "metrics.json":
-                sound = json.loads(path.read_bytes()) == manifest.metrics
+            continue
+        found.results += entry["bytes"]
+        path = folder / name
+        sound = intact(path, entry)
+        if sound and path.name == "metrics.json":
+            sound = json.loads(path.read_bytes()) == manifest.metrics
         if not sound:
-            found.damaged.append(str(path))
+            found.damaged.append(f"{store.shown(key)}/{name}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from xsweep.errors import EnvironmentProblem
 from xsweep.plan.stage import Stage
+from xsweep.store.backend import Folder
 from xsweep.store.store import Store
 from xsweep.train.checkpoint import Checkpoints, Saved, newest
 from xsweep.train.world import World
@@ -17,20 +17,17 @@ from xsweep.train.world import World
 
 def farthest(store: Store, stage: Stage) -> int:
     """The latest epoch before the stage's own end at which a run with the same beginning left it, or 0."""
+    folders = left_beginnings(store, stage)
+    return max((epoch for epoch, folder in folders.items() if newest(folder) >= 0), default=0)
+
+
+def left_beginnings(store: Store, stage: Stage) -> dict[int, Folder]:
+    """Epoch -> folder of every state that ``stage`` may go on from."""
     if stage.hyper is None:
-        return 0
+        return {}
     folder = store.beginning(stage.beginning)
-    if not folder.is_dir():
-        return 0
-    return max((epoch for epoch in range(1, stage.end) if newest(_until(folder, epoch)) >= 0), default=0)
-
-
-def left_beginnings(store: Store, stage: Stage) -> list[Path]:
-    """Folders of the states that ``stage`` may go on from, in the order of their epochs."""
-    folder = store.beginning(stage.beginning) if stage.hyper else None
-    if folder is None or not folder.is_dir():
-        return []
-    return [_until(folder, epoch) for epoch in range(1, stage.end) if _until(folder, epoch).is_dir()]
+    left = {int(name.partition("/")[0].removeprefix("until-")) for name in folder.held()}
+    return {epoch: _until(folder, epoch) for epoch in sorted(left) if 0 < epoch < stage.end}
 
 
 class Beginnings:
@@ -50,7 +47,7 @@ class Beginnings:
         """
         saved = self._at(self._taken).load(cut) if self._taken else None
         if self._taken and saved is None:
-            raise EnvironmentProblem(f"{self._folder}: was removed while a run started from it; run again")
+            raise EnvironmentProblem(f"{self._folder.shown}: was removed while a run started from it; run again")
         return saved
 
     def leave(self, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any], cut: Mapping[str, int]) -> None:
@@ -62,5 +59,5 @@ class Beginnings:
         return Checkpoints(_until(self._folder, epoch), self._world, float("inf"))
 
 
-def _until(folder: Path, epoch: int) -> Path:
-    return folder / f"until-{epoch}"
+def _until(folder: Folder, epoch: int) -> Folder:
+    return folder.inside(f"until-{epoch}")

@@ -50,7 +50,8 @@ TRAINED = ("ok", "degenerate")
 class Context:
     """Where jobs read and write."""
 
-    store: Path
+    store: Path | str
+    """What ``Store`` opens."""
     sources: Sources
 
 
@@ -84,7 +85,7 @@ def todo(job: Job, store: Store) -> frozenset[str]:
             if not (leaves and stage.key in needed and not store.sound_weights(stage.key)):
                 continue
         keys.add(stage.key)
-        begun = newest(store.folder(stage.key) / "work") >= 0 or farthest(store, stage)
+        begun = newest(store.working(stage.key)) >= 0 or farthest(store, stage)
         if stage.parent is not None and not begun:
             needed.add(stage.parent)
     return frozenset(keys)
@@ -113,13 +114,15 @@ class _Runner:
         stages = (*job.ancestors, *job.stages)
         for stage in stages:
             with world.together():
-                folders = [self._store.folder(stage.key) / "work", *left_beginnings(self._store, stage)]
+                folders = [self._store.working(stage.key), *left_beginnings(self._store, stage).values()]
             for folder in folders:
                 drop_damaged(folder, world)
         with world.together():
             found = todo(job, self._store) if world.first else frozenset()
         self._todo = {stage.key for stage in stages if world.agree(int(stage.key in found))}
         self._statuses: dict[str, str] = {}
+        self._lost = job.lost
+        """On the account of the first stage that ends."""
         self._held: tuple[Stage, Network | Joint] | None = None
         """The training stage whose model is in memory."""
 
@@ -140,7 +143,8 @@ class _Runner:
         self._statuses[stage.key] = outcome.status
         with self._world.together():
             if self._world.first:
-                commit(self._store, stage, outcome, self._job.layout, self._world)
+                commit(self._store, stage, outcome, self._job.layout, self._world, lost=self._lost)
+        self._lost = 0.0
         return summary(stage, outcome.status, outcome.reason, outcome.metrics)
 
     def _outcome(self, stage: Stage) -> Outcome:
@@ -158,7 +162,7 @@ class _Runner:
         if key not in self._statuses:
             manifest = self._store.manifest(key)
             if manifest is None:
-                raise EnvironmentProblem(f"{self._store.folder(key)}: the parent stage is not in the store")
+                raise EnvironmentProblem(f"{self._store.shown(key)}: the parent stage is not in the store")
             self._statuses[key] = manifest.status
         return self._statuses[key]
 
@@ -256,7 +260,7 @@ class _Runner:
         return head_names(parent)[(own or fitting)[0]]
 
     def _resumes(self, stage: Stage) -> bool:
-        return stage.kind != "evaluate" and newest(self._store.folder(stage.key) / "work") >= 0
+        return stage.kind != "evaluate" and newest(self._store.working(stage.key)) >= 0
 
     # Running
 
@@ -264,7 +268,7 @@ class _Runner:
         stage, start = ready.stage, time.perf_counter()
         with self._world.together():
             found = material(stage, ready.network, ready.reader, ready.setting)
-            work = self._store.work(stage.key)
+            work = self._store.working(stage.key)
         load = ready.load_seconds + time.perf_counter() - start
         development = found.development
         checkpoints = Checkpoints(work, self._world, self._job.layout.checkpoint_seconds)
