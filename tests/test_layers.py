@@ -23,7 +23,7 @@ LAYERS = [
     {"tracking"},
     {"analysis"},
     {"report"},
-    {"launch"},
+    {"launch", "doctor"},
     {"api"},
     {"console"},
     {"cli"},

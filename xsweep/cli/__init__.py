@@ -3,6 +3,7 @@
 from xsweep.cli import (  # noqa: F401  importing them makes their commands known
     catalogues,
     files,
+    health,
     jobs,
     mirrors,
     runs,
