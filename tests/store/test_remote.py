@@ -209,7 +209,7 @@ def test_of_attempts_that_end_at_once_one_counts_whole(address: str, statuses: l
 @given(st.integers(2, 4))
 def test_of_decisions_made_at_once_one_stands(address: str, writers: int) -> None:
     place = f"{address}/{secrets.token_hex(4)}"
-    heard = together(*(lambda at=at: Store(place).decide("d" * 32, {"lr": at}) for at in range(writers)))  # type: ignore[misc]
+    heard = together(*(lambda at=at: Store(place).decide("d" * 32, {"lr": at}) for at in range(writers)))
     assert [outcome for outcome in heard if outcome is None] == [None]
     assert all("decided already" in str(outcome) for outcome in heard if outcome is not None)
 
@@ -387,7 +387,8 @@ def test_trouble_is_one_plain_line(server: S3, address: str, monkeypatch: pytest
             monkeypatch.delenv(name)
     monkeypatch.setattr(server, "deny", what == "denied")
     store = Store(address)
-    for call in (lambda: store.manifest(KEY), lambda: commit(store), lambda: store.lease().__enter__()):
+    calls: list[Callable[[], object]] = [lambda: store.manifest(KEY), lambda: commit(store)]
+    for call in (*calls, store.lease().__enter__):
         with pytest.raises(EnvironmentProblem, match=said[what] if what != "no bucket" else "no bucket") as caught:
             call()
         assert caught.value.exit_code == 5

@@ -147,7 +147,7 @@ def toy(status: int, seconds: float = 0.0) -> Iterator[tuple[str, list[str]]]:
             going.wait(seconds)
             self.reply(status)
 
-        do_POST = do_GET  # noqa: N815  # the name that the library asks for
+        do_POST = do_GET  # noqa: N815  # http.server's own name
 
         def reply(self, status: int) -> None:
             self.send_response(status)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,18 +42,7 @@ def sources_of(mirror: list[Path] | None) -> Sources:
     """The mirror folders given, or those of ``XSWEEP_MIRROR``; raises ``UsageError`` where one is missing."""
     from xsweep.tasks.source import Sources
 
-    folders = mirror or [Path(part) for part in os.environ.get("XSWEEP_MIRROR", "").split(os.pathsep) if part]
-    missing = [str(folder) for folder in folders if not folder.is_dir()]
-    if missing:
-        raise errors.UsageError(f"--mirror {missing[0]}: no such folder")
-    return Sources(tuple(folder.resolve() for folder in folders))
-
-
-def tracking_of(uri: str | None, store: str) -> str:
-    """Where MLflow keeps the runs: what is given, or a file in the store's local folder."""
-    from xsweep.store.store import Store
-
-    return uri or f"sqlite:///{Store(store).root.resolve() / 'mlflow.db'}"
+    return Sources.of(mirror)
 
 
 def campaign_of(sweep: Path, store: str, mirror: list[Path] | None, tracking: str | None) -> Campaign:
@@ -62,7 +50,7 @@ def campaign_of(sweep: Path, store: str, mirror: list[Path] | None, tracking: st
     spec = load(sweep)
     from xsweep.launch import Campaign
 
-    return Campaign(spec, sweep, store, sources_of(mirror), tracking_of(tracking, store))
+    return Campaign.of(spec, store, mirror, tracking, file=sweep)
 
 
 def resolver_from_cache(built: Any, store: Any, sources: Sources) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import polars as pl
@@ -63,32 +64,36 @@ def _gain_cell(row: Mapping[str, Any] | None, reason: str, unit: str) -> GainCel
 
 def score_tables(design: Design, scores: pl.DataFrame) -> list[dict[str, Any]]:
     """One table per target: mean over seeds of the metric that counts, per model, arm and language."""
+    primary = scores.filter("primary")
+    cells = primary.group_by("target", "model", "arm", "language").agg(pl.col("score").mean())
+    means = {(target, model, arm, code): mean for target, model, arm, code, mean in cells.iter_rows()}
+    runs = primary.group_by("target", "model", "arm").agg(
+        pl.col("seed").n_unique(), odd=(pl.col("status") == "degenerate").any()
+    )
+    made = {(target, model, arm): (seeds, odd) for target, model, arm, seeds, odd in runs.iter_rows()}
+    metrics = dict(primary.select("target", "metric").unique("target", keep="first").iter_rows())
+    planned = len(design.seeds)
     tables = []
     for target, languages in design.targets.items():
-        own = scores.filter("primary", target=target)
         order = sorted(languages, key=lambda code: (code != ENGLISH, code))
-        rows = [
-            {"model": model, "arm": arm, **_means(own.filter(model=model.name, arm=arm), order, len(design.seeds))}
-            for model in design.models
-            for arm in design.arms
-            if (arm, target) not in design.left_out
-        ]
-        tables.append({"target": target, "metric": next(iter(own["metric"]), ""), "languages": order, "rows": rows})
+        rows = []
+        for model, arm in product(design.models, (a for a in design.arms if (a, target) not in design.left_out)):
+            own = {code: means.get((target, model.name, arm, code)) for code in order}
+            others = [mean for code, mean in own.items() if code != ENGLISH]
+            known = [mean for mean in others if mean is not None]
+            seeds, odd = made.get((target, model.name, arm), (0, False))
+            rows.append(
+                {
+                    "model": model,
+                    "arm": arm,
+                    "cells": [points(mean) for mean in own.values()],
+                    "others": points(statistics.fmean(known)) if known and len(known) == len(others) else DASH,
+                    "seeds": "" if seeds == planned else f"{seeds} of {count(planned, 'seed')}",
+                    "degenerate": odd,
+                }
+            )
+        tables.append({"target": target, "metric": metrics.get(target, ""), "languages": order, "rows": rows})
     return tables
-
-
-def _means(own: pl.DataFrame, languages: Sequence[str], planned: int) -> dict[str, Any]:
-    values: dict[str, list[float]] = {code: own.filter(language=code)["score"].to_list() for code in languages}
-    means = [statistics.fmean(found) if found else None for found in values.values()]
-    others = [mean for mean, code in zip(means, languages, strict=True) if code != ENGLISH]
-    known = [mean for mean in others if mean is not None]
-    seeds = own["seed"].n_unique()
-    return {
-        "cells": [points(mean) for mean in means],
-        "others": points(statistics.fmean(known)) if known and len(known) == len(others) else DASH,
-        "seeds": "" if seeds == planned else f"{seeds} of {count(planned, 'seed')}",
-        "degenerate": bool((own["status"] == "degenerate").any()),
-    }
 
 
 def control_rows(table: pl.DataFrame) -> list[dict[str, Any]]:
@@ -136,13 +141,13 @@ def budget_rows(budgets: pl.DataFrame, sweep: Sweep | None) -> list[dict[str, st
     rows = []
     for row in budgets.iter_rows(named=True):
         lost = [f"{row[name]} {name}" for name in ("degenerate", "pruned", "diverged", "failed") if row[name]]
-        if row["degenerate"] and row["arm"] in blind and row["target"] is None:
+        if row["degenerate"] and row["arm"] in blind and row["stage"] == "intermediate":
             lost[0] += ", as this control should be"
         rows.append(
             {
                 "model": row["model"],
                 "arm": row["arm"],
-                "search": row["target"] or "intermediate",
+                "search": _stages(row),
                 "trials": _trials(row),
                 "lost": ", ".join(lost) or DASH,
                 "dev": points(row["dev_score"]),
@@ -152,6 +157,13 @@ def budget_rows(budgets: pl.DataFrame, sweep: Sweep | None) -> list[dict[str, st
             }
         )
     return rows
+
+
+def _stages(row: Mapping[str, Any]) -> str:
+    """What a search chose for: a target, the intermediate stage of all, or in a joint search that of one."""
+    if row["stage"] == "intermediate":
+        return " before ".join(filter(None, ("intermediate", row["target"])))
+    return str(row["target"])
 
 
 def _trials(row: Mapping[str, Any]) -> str:
@@ -178,7 +190,11 @@ def declared(sweep: Sweep) -> list[str]:
 
 def _searched(sweep: Sweep) -> list[str]:
     """What makes its searches differ from every trial in full for every size."""
-    search, said = sweep.search, []
+    search, said = sweep.search, list[str]()
+    if search.mode == "joint":
+        said.append(
+            "both stages are searched at once (joint), for each arm and target, and judged by the target's score"
+        )
     if sweep.train.schedule == "wsd":
         said.append(
             f"the learning rate stays after its warm-up, and falls in the last {sweep.train.cooldown:.0%} alone"
@@ -187,7 +203,10 @@ def _searched(sweep: Sweep) -> list[str]:
         what = (
             f"the best 1/{search.halving.eta} of the trials go on, first after {count(search.halving.epochs, 'epoch')}"
         )
-        said.append(f"trials stop early, by synchronous successive halving on English held-out data: {what}")
+        how = "asynchronous (ASHA)" if search.halving.asynchronous else "synchronous"
+        said.append(f"trials stop early, by {how} successive halving on English held-out data: {what}")
+        if search.halving.asynchronous:
+            said.append("which trials went on depended on timing, so the same sweep run again may decide otherwise")
     if search.transfer:
         what = f"tries the best {search.transfer.trials} configurations of the model before"
         said.append(

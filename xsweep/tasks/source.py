@@ -8,13 +8,14 @@ data set is read and the hub is never asked.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xsweep.errors import DataError, EnvironmentProblem
+from xsweep.errors import DataError, EnvironmentProblem, UsageError
 from xsweep.store.files import default_cache, guarded, write_atomic
 from xsweep.store.keys import content_key
 from xsweep.tasks import hub
@@ -35,6 +36,17 @@ class Sources:
 
     mirrors: tuple[Path, ...] = ()
     cache: Path = field(default_factory=default_cache)
+
+    @classmethod
+    def of(cls, mirrors: Iterable[str | Path] | None) -> Sources:
+        """The hub, or the mirror folders given, or else those of ``$XSWEEP_MIRROR``; raises ``UsageError`` where one
+        is missing."""
+        told = os.environ.get("XSWEEP_MIRROR", "").split(os.pathsep)
+        folders = [Path(folder) for folder in mirrors or filter(None, told)]
+        missing = [str(folder) for folder in folders if not folder.is_dir()]
+        if missing:
+            raise UsageError(f"--mirror {missing[0]}: no such folder")
+        return cls(tuple(folder.resolve() for folder in folders))
 
     def table(self, data: Data, language: str | None = None) -> pyarrow.Table:
         """One split, whole; label names stay in the schema metadata ``huggingface``.

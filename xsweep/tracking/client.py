@@ -31,6 +31,11 @@ _SETTINGS = {
 """Bounded waiting instead of MLflow's own minutes; what the user has set stands."""
 
 
+def tracking_of(uri: str | None, home: Path) -> str:
+    """Where MLflow keeps the runs: at ``uri``, else as ``$MLFLOW_TRACKING_URI`` says, else in a file in ``home``."""
+    return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.resolve() / 'mlflow.db'}"
+
+
 @contextmanager
 def tracking(uri: str) -> Iterator[MlflowClient]:
     """A client of the store at ``uri``; what goes wrong inside leaves as ``EnvironmentProblem``."""
