@@ -119,6 +119,24 @@ def test_a_failed_stage_is_tried_again_and_what_is_done_keeps_its_results(addres
     assert store.manifest(KEY) == again
 
 
+def test_a_glance_asks_once_for_all_that_has_not_begun(server: S3, address: str) -> None:
+    store = Store(address)
+    commit(store)
+    store.decide("d" * 32, {"lr": 1e-5})
+    server.calls.clear()
+    with store.glance():
+        assert store.manifest(KEY) is not None
+        assert store.decision("d" * 32) == {"lr": 1e-5}
+        for number in range(50):
+            assert store.manifest(f"{number:032}") is None
+            assert not store.has_weights(f"{number:032}")
+            assert store.decision(f"{number:032}") is None
+    assert len(server.calls) == 4
+    other = f"{7:032}"
+    store.commit(Manifest(other, "target", "ok"), {}, None)
+    assert store.manifest(other) is not None
+
+
 def test_weights_made_again_elsewhere_are_seen(address: str, elsewhere: Callable[[], Store]) -> None:
     store = Store(address)
     commit(store)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,10 @@ class Local:
                 return Found(path.read_bytes())
             except (FileNotFoundError, NotADirectoryError):
                 return None
+
+    def glance(self) -> AbstractContextManager[None]:
+        """Nothing: reading is cheap."""
+        return nullcontext()
 
     def recall(self, name: str) -> Found | None:
         """Nothing: reading is cheap."""
