@@ -42,6 +42,8 @@ ROOMS = {
     "rich": {"console"},
     "yaml": {"spec"},
     "datasets": {"tasks"},
+    "boto3": {"store"},
+    "botocore": {"store"},
 }
 INSIDE_ONLY = {("torch", "tasks"), ("transformers", "tasks"), ("torch", "models"), ("transformers", "models"),
                ("torch", "engine"), ("datasets", "tasks")}  # fmt: skip

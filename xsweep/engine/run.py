@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain
@@ -172,7 +172,9 @@ class Launch:
         submitted: set[str] = set()
         more = True
         while not stop.event.is_set():
-            for label, job in ready() if more and not self.account.halted else ():
+            with self.store.glance() if more else nullcontext():
+                found = list(ready()) if more and not self.account.halted else []
+            for label, job in found:
                 if job.key not in submitted and not any(stage.key in self.account.failed_keys for stage in job.stages):
                     submitted.add(job.key)
                     self.account.asks(job, label, _unit(job))

@@ -38,7 +38,7 @@ def check_shared(cluster: Cluster, store: Path, mirrors: Sequence[Path]) -> None
         if token in paths:
             raise EnvironmentProblem(
                 f"{store}: node {node} does not see this folder, and {len(others) + 1} nodes are to share it; give "
-                "--store a folder that all nodes mount at this path, or s3://BUCKET/FOLDER"
+                "--store a folder that all nodes mount at this path; with s3:// start in one, for Ray's own files"
             )
         raise EnvironmentProblem(
             f"--mirror {paths[0]}: not there on node {node}; mount it on every node at this path, or leave --mirror out"

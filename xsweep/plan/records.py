@@ -60,6 +60,11 @@ class Record:
 
 def collect(resolver: Resolver) -> list[Record]:
     """Every stage of the sweep: pretraining, trials of decided studies, then the stages behind each reporting cell."""
+    with resolver.store.glance():
+        return _collected(resolver)
+
+
+def _collected(resolver: Resolver) -> list[Record]:
     plan = resolver.plan
     records = [record for model in plan.sweep.models for record in _pretrained(resolver, model.name)]
     records += [record for cell in plan.searches for record in _trials(resolver, cell)]
