@@ -88,7 +88,7 @@ def run(
             check_space(launch.resolver)
             from xsweep.train.stage import Context  # brings torch, which an idle launch does not need
 
-            context, groups = Context(store.root, sources), plan.sweep.layout.groups
+            context, groups = Context(store.where, sources), plan.sweep.layout.groups
             gangs = {model.name: launch.resolver.layout(model.name).gang for model in plan.sweep.models}
 
             def note(text: str) -> None:
@@ -99,7 +99,7 @@ def run(
                 Cluster(address, scratch=_scratch(address, store)) as cluster,
             ):
                 wait_for_room(cluster, gangs, wait_seconds, partial(_pause, stop), note)
-                check_shared(cluster, store.root, sources.mirrors)
+                check_shared(cluster, store.root if store.local else None, sources.mirrors)
                 pool = GroupPool(cluster, gangs.values(), context, groups=groups, on_running=launch.on_running)
                 launch.seconds["starting Ray"] = time.monotonic() - begin
                 with pool:
