@@ -126,9 +126,7 @@ def plan(
 
         echo("plan", {**plan_rows(built, resolver), "nodes": held})
     else:
-        typer.echo(plan_text(built, resolver) + (f"
-
-{held_text(held, nodes)}" if held else ""))
+        typer.echo(plan_text(built, resolver) + (f"\n\n{held_text(held, nodes)}" if held else ""))
 
 
 @app.command()

@@ -21,7 +21,8 @@ _PATIENCE_SECONDS = 5.0
 def check_shared(cluster: Cluster, store: Path | None, mirrors: Sequence[Path]) -> None:
     """Let every other node look for a file that is written to the store now, and for the mirrors.
 
-    ``store`` is None of one that lies on no disk. Raises ``EnvironmentProblem`` naming the nodes that do not find them. A cluster of one node has nothing to share.
+    ``store`` is None of one that lies on no disk; a cluster of one node has nothing to share. Raises
+    ``EnvironmentProblem`` naming a node that does not find them.
     """
     others = cluster.other_nodes()
     if not others:
