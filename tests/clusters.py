@@ -1,4 +1,4 @@
-"""Ray clusters on this machine as `ray start` makes them: a head with token authentication, and more nodes beside it."""
+"""Ray clusters on this machine as `ray start` makes them: a head with token authentication, more nodes beside it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,17 +37,17 @@ class Head:
     """With the token."""
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def start(self, *options: str) -> subprocess.Popen[bytes]:
-        """Start a node."""
-        call = [str(BIN / "ray"), "start", "--block", "--object-store-memory=100000000", *options]
+    def start(self, *options: str, before: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """Start a node, by the command ``before`` where there is one."""
+        call = [*before, str(BIN / "ray"), "start", "--block", "--object-store-memory=100000000", *options]
         with (self.folder / f"node-{len(self.processes)}.log").open("w") as log:
             started = subprocess.Popen(call, env=self.environment, stdout=log, stderr=log, start_new_session=True)
         self.processes.append(started)
         return started
 
-    def add(self, *options: str) -> subprocess.Popen[bytes]:
+    def add(self, *options: str, before: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """Start another node than the head."""
-        return self.start(f"--address={self.address}", *options)
+        return self.start(f"--address={self.address}", *options, before=before)
 
     def nodes(self) -> int:
         """How many are up."""

@@ -13,9 +13,11 @@ import pytest
 from tests import clusters
 from tests.clusters import BIN, Head
 from tests.test_end_to_end import tables, xsweep
-from tests.tiny import sweep_file, universe
+from tests.tiny import SWEEP, sweep_file, universe
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
+LONGER = SWEEP.replace("epochs: 1}", "epochs: 150}").replace("epochs: [1, 2]", "epochs: [50, 100]")
+"""Long enough to be stopped in the middle."""
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +42,16 @@ def ray_job_submit(head: Head, folder: Path, *words: str) -> subprocess.Complete
     raise AssertionError(done.stdout + done.stderr)
 
 
-def work(folder: Path) -> Path:
+def work(folder: Path, text: str = SWEEP) -> Path:
     """A folder with the sweep file, as it is sent."""
     (folder / "work").mkdir()
-    return sweep_file(folder / "work")
+    return sweep_file(folder / "work", text)
 
 
 def test_a_sweep_is_submitted_stopped_submitted_again_and_ends_as_a_local_run(
     head: Head, mirror: Path, tmp_path: Path
 ) -> None:
-    file = work(tmp_path)
+    file = work(tmp_path, LONGER)
     options = ["--store", str(tmp_path / "runs"), "--mirror", str(mirror)]
 
     taken = head.xsweep(file.parent, "submit", file.name, *options)
@@ -84,7 +86,7 @@ def test_a_sweep_is_submitted_stopped_submitted_again_and_ends_as_a_local_run(
 
     local = tmp_path / "local"
     local.mkdir()
-    assert xsweep(local, "run", str(sweep_file(local)), mirror=mirror).returncode == 0
+    assert xsweep(local, "run", str(sweep_file(local, LONGER)), mirror=mirror).returncode == 0
     assert tables(local) == tables(tmp_path)
 
 
