@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -11,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -38,7 +38,7 @@ class Head:
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self, *options: str, before: Sequence[str] = ()) -> subprocess.Popen[bytes]:
-        """Start a node, by the command ``before`` where there is one."""
+        """Begin to start a node, by the command ``before`` where there is one."""
         call = [*before, str(BIN / "ray"), "start", "--block", "--object-store-memory=100000000", *options]
         with (self.folder / f"node-{len(self.processes)}.log").open("w") as log:
             started = subprocess.Popen(call, env=self.environment, stdout=log, stderr=log, start_new_session=True)
@@ -46,24 +46,31 @@ class Head:
         return started
 
     def add(self, *options: str, before: Sequence[str] = ()) -> subprocess.Popen[bytes]:
-        """Start another node than the head."""
-        return self.start(f"--address={self.address}", *options, before=before)
+        """Start another node than the head, again where a busy machine took longer than the 30 s that Ray allows."""
+        there, end = self.nodes(), time.monotonic() + 180
+        while time.monotonic() < end:
+            started = self.start(f"--address={self.address}", *options, before=before)
+            while started.poll() is None:
+                if self.nodes() - there:
+                    return started
+                time.sleep(0.5)
+        raise AssertionError(self.said())
 
-    def nodes(self) -> int:
-        """How many are up."""
+    def nodes(self) -> set[str]:
+        """Ids of those that are up, as far as Ray has noticed."""
         request = urllib.request.Request(f"{self.url}/api/v0/nodes")
         request.add_header("Authorization", f"Bearer {self.environment['RAY_AUTH_TOKEN']}")
-        return urllib.request.urlopen(request, timeout=20).read().decode().count('"ALIVE"')
+        rows = json.loads(urllib.request.urlopen(request, timeout=20).read())["data"]["result"]["result"]
+        return {row["node_id"] for row in rows if row["state"] == "ALIVE"}
 
-    def wait_for(self, nodes: int) -> None:
-        """Wait until so many are up."""
+    def wait(self) -> None:
+        """Wait until the head answers."""
         end = time.monotonic() + 180
         while time.monotonic() < end:
             with suppress(OSError):
-                if self.nodes() == nodes:
+                if self.nodes():
                     return
-            logs = [process for process in self.processes[:1] if process.poll() is not None]
-            assert not logs, self.said()
+            assert self.processes[0].poll() is None, self.said()
             time.sleep(0.5)
         raise AssertionError(self.said())
 
@@ -113,7 +120,7 @@ def head(*options: str) -> Iterator[Head]:
         f"--dashboard-port={dashboard}", "--dashboard-agent-listen-port=0", f"--temp-dir={folder}", *options,
     )  # fmt: skip
     try:
-        made.wait_for(1)
+        made.wait()
         yield made
     finally:
         for process in reversed(made.processes):

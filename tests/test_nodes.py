@@ -45,7 +45,6 @@ def test_a_node_is_lost_in_the_middle_and_another_comes(head: Head, mirror: Path
     for name in ("calm", "lost"):
         (tmp_path / name).mkdir()
     second = head.add("--num-cpus=1")
-    head.wait_for(2)
     calm = started(head, sweep_file(tmp_path / "calm", two), mirror, "--address", head.address)
     said, _ = calm.communicate(timeout=500)
     assert calm.returncode == 0, said
@@ -71,7 +70,6 @@ def test_a_node_that_does_not_see_the_store_stops_the_run_before_anything_starts
     (tmp_path / "runs").mkdir()
     hide = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none {tmp_path / "runs"} && exec "$@"', "sh"]
     head.add("--num-cpus=1", before=hide)
-    head.wait_for(2)
     run = started(head, sweep_file(tmp_path, SWEEP), mirror, "--address", head.address)
     said, _ = run.communicate(timeout=300)
     assert run.returncode == 5, said
