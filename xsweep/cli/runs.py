@@ -78,6 +78,8 @@ def _say(outcome: Outcome, written: Report, ui: str) -> None:
     typer.echo(f"found:   {written.finding}")
     typer.echo(f"report:  {written.page}")
     typer.echo(f"MLflow:  {ui}")
+    if outcome.failed and outcome.logs:
+        typer.echo(f"logs:    {outcome.logs}")
 
 
 @app.command()
