@@ -96,7 +96,7 @@ def run(
                 Cluster(address, scratch=_scratch(address, store), logs=logs) as cluster,
             ):
                 wait_for_room(cluster, gangs, wait_seconds, partial(_pause, stop), note)
-                check_shared(cluster, store.root, sources.mirrors)
+                check_shared(cluster, store.root if store.local else None, sources.mirrors)
                 pool = GroupPool(
                     cluster,
                     gangs.values(),
