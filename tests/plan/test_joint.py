@@ -108,7 +108,7 @@ def test_a_trial_is_of_both_stages_and_depends_on_both(tmp_path: Path) -> None:
 def test_the_address_tells_both_ranges_and_the_arms_data(tmp_path: Path, field: str) -> None:
     at = resolver(tmp_path / "store", joint())
     cell = at.plan.target_search("small", "nli", "xnli")
-    other = resolver(tmp_path / "store", joint(**{field: space(epochs=(1, 3))}))
+    other = resolver(tmp_path / "store", joint(2, **{field: space(epochs=(1, 3))}))
     moved = resolver(tmp_path / "store", joint(), {"train/snli": "other"})
     studies = [it.study(cell) for it in (at, other, moved, resolver(tmp_path / "store", sweep()))]
     assert studies[3] is None, "staged, it waits for the intermediate's"

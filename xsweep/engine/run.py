@@ -173,6 +173,8 @@ class _Launch:
             self._run_all(self.resolver.pretraining, pool, stop)
         with self._timed(SEARCHING):
             self._search(pool, scratch, stop)
+        if self.plan.sweep.search.mode == "joint":  # targets that were decided alike share an intermediate stage
+            self._progress.revise(REPORTING, to_do(self.resolver, self._trials_done()))
         with self._timed(REPORTING):
             self._run_all(self.resolver.ready, pool, stop)
 
