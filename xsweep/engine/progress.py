@@ -49,7 +49,7 @@ class Running:
     usual: float | None = None
     """Seconds that jobs of its unit have taken on average; None before one has ended."""
     rate: float | None = None
-    """Real tokens per second that the last of its unit trained at; None before one has ended."""
+    """Real tokens per second at which its stage has trained so far; None before it has."""
 
 
 @dataclass
@@ -60,7 +60,6 @@ class Progress:
     clock: Callable[[], float] = time.monotonic
     each: Mapping[str, float] = field(default_factory=dict)
     """Model -> GPUs, or workers, of one of its groups; 1 where it is not told."""
-    _rates: dict[Unit, float] = field(default_factory=dict)
     _hours: float = 0.0
     _jobs: Counter[Unit] = field(default_factory=Counter)
     _seconds: dict[Unit, float] = field(default_factory=dict)
@@ -79,8 +78,8 @@ class Progress:
         self.total += sum(left.values()) - self.of(phase)
         self.todo = Counter({**{unit: n for unit, n in self.todo.items() if unit[0] != phase}, **left})
 
-    def ended(self, unit: Unit, seconds: float, rate: float | None = None) -> None:
-        """Count a job that took ``seconds`` on its worker group, and trained at ``rate`` tokens per second."""
+    def ended(self, unit: Unit, seconds: float) -> None:
+        """Count a job that took ``seconds`` on its worker group."""
         if self._start is None:
             self._start = self.clock() - seconds
         self.todo[unit] = max(0, self.todo[unit] - 1)
@@ -88,12 +87,10 @@ class Progress:
         self._jobs[unit] += 1
         self._seconds[unit] = self._seconds.get(unit, 0.0) + seconds
         self._hours += seconds / 3600 * self.each.get(unit[1], 1.0)
-        if rate:
-            self._rates[unit] = rate
 
-    def running(self, label: str, since: float, unit: Unit) -> Running:
+    def running(self, label: str, since: float, unit: Unit, rate: float | None = None) -> Running:
         """A job that runs, with what is known of its like. Another thread may call it."""
-        return Running(label, since, self._guess(unit), self._rates.get(unit))
+        return Running(label, since, self._guess(unit), rate)
 
     def hours(self) -> tuple[float, float | None]:
         """Hours of GPUs, or of workers, that this launch has spent, and those that all of it may come to."""

@@ -16,9 +16,10 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
+from xsweep.engine.mailbox import LOST
 from xsweep.engine.pool import GroupPool
 from xsweep.engine.studies import Suggestions
-from xsweep.engine.worker import LOST, describe
+from xsweep.engine.worker import describe
 from xsweep.errors import EnvironmentProblem
 from xsweep.plan.stage import Hyper, Job
 from xsweep.plan.study import Study, Trial

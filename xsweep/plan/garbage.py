@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from xsweep.plan.cells import Cell
 from xsweep.plan.records import collect
@@ -53,7 +52,7 @@ def unneeded(resolver: Resolver) -> Garbage:
         shared = record.role == "search" and not record.judged and (record.model.name, record.arm) in open_
         if manifest and not shared and record.key not in needed and resolver.store.has_weights(manifest.key):
             found[manifest.key] = sum(entry["bytes"] for entry in manifest.weights.values())
-    return Garbage(found, {key: _size(resolver.store.beginning(key)) for key in _beginnings(resolver)})
+    return Garbage(found, {key: sum(resolver.store.beginning(key).held().values()) for key in _beginnings(resolver)})
 
 
 def _beginnings(resolver: Resolver) -> list[str]:
@@ -66,10 +65,6 @@ def _beginnings(resolver: Resolver) -> list[str]:
             for run in (*decision["trials"], *decision.get("rungs", ())):
                 left.append(resolver.trial(study, Hyper.of(run)).beginning)
     return sorted(there.intersection(left))
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _undecided(resolver: Resolver) -> list[Cell]:

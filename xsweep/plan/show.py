@@ -25,10 +25,10 @@ def plan_rows(plan: Plan, resolver: Resolver | None) -> dict[str, Any]:
     """
     records = collect(resolver) if resolver else None
     lines = []
-    for line in estimate(_filled(plan, resolver)).lines:
+    for line in estimate(filled(plan, resolver)).lines:
         done = None if records is None else _done(records, line.stage)
         lines.append({"stage": line.stage, "needed": line.needed, "runs": line.runs, "done": done, "flops": line.flops})
-    priced = prices(_filled(plan, resolver), records or ())
+    priced = prices(filled(plan, resolver), records or ())
     return {
         "sweep": plan.sweep.name,
         "verified": resolver is not None,
@@ -92,8 +92,8 @@ def _priced(models: list[dict[str, Any]], gpus: float, cost: float | None) -> li
 
 def _bill(hours: float | None, least: bool, cost: float | None) -> str:
     """Hours, and money where an hour has a price."""
-    money = "" if cost is None else f" {_number(None if hours is None else cost * hours, least):>12}"
-    return f" {_number(hours, least):>12}{money}"
+    money = "" if cost is None else f" {number(None if hours is None else cost * hours, least):>12}"
+    return f" {number(hours, least):>12}{money}"
 
 
 def _notes(plan: Plan, rows: dict[str, Any]) -> list[str]:
@@ -136,7 +136,7 @@ def _short(count: int) -> str:
     return f"{count / unit:.1f}{letter}" if count / unit < 10 else f"{count / unit:.0f}{letter}"
 
 
-def _number(value: float | None, least: bool) -> str:
+def number(value: float | None, least: bool) -> str:
     """A number; with the sign of "more than" where something in it is unknown."""
     if value is None:
         return "unknown"
@@ -147,7 +147,7 @@ def _points(value: float | None) -> str:
     return "unknown with fewer than two seeds" if value is None else f"{value:.2f} points"
 
 
-def _filled(plan: Plan, resolver: Resolver | None) -> Plan:
+def filled(plan: Plan, resolver: Resolver | None) -> Plan:
     """The plan with what the folders of its models say of them."""
     if resolver is None:
         return plan

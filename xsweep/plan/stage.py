@@ -172,6 +172,8 @@ class Job:
     """How it is laid on the machine; part of no key."""
     begins: bool = False
     """Whether the last stage leaves its beginning in the store, for runs that go further."""
+    lost: float = 0.0
+    """Seconds of attempts at it in this launch whose worker died or ran out of memory."""
 
     @property
     def key(self) -> str:
