@@ -21,7 +21,7 @@ from xsweep.plan.records import collect
 from xsweep.plan.resolve import Resolver
 from xsweep.plan.show import plan_rows, plan_text
 from xsweep.plan.stage import Hyper
-from xsweep.spec.sweep import Halving, Search, Sweep, Target, Transfer
+from xsweep.spec.sweep import Halving, IntRange, LogUniform, Search, Space, Sweep, Target, Transfer
 from xsweep.store.store import Store
 from xsweep.tracking.facts import facts
 
@@ -217,6 +217,14 @@ def test_halving_shortens_the_target_stage_alone() -> None:
     assert halved.flops
     assert before.trainings - halved.trainings == 2 * 4 * (9 - 13)
     assert before.flops - halved.flops == pytest.approx(9 * EPOCH * 9 * 4 * (1 - (9 * 1 + 3 * 2 + 1 * 6) / 81))
+
+
+def test_a_fixed_intermediate_is_trained_once(tmp_path: Path) -> None:
+    fixed = Space(trials=4, lr=LogUniform(low=1e-5, high=1e-5), epochs=IntRange(low=2, high=2))
+    at = resolver(tmp_path / "store", joint(4, intermediate=fixed))
+    run_all(at)
+    lines = {line["stage"]: line for line in plan_rows(at.plan, at)["lines"]}
+    assert [lines["intermediate trials"][of] for of in ("needed", "runs", "done")] == [4 * 8, 4, 4]
 
 
 def test_the_longest_chain_and_what_is_kept() -> None:
