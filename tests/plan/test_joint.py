@@ -153,7 +153,7 @@ def test_records_and_facts_tell_both_stages(tmp_path: Path) -> None:
     records = [r for r in collect(at) if (r.model.name, r.arm, r.target) == ("small", "nli", "xnli")]
     trials = [(r.kind, r.trial, r.judged, r.work) for r in records if r.role == "search"]
     assert trials == [
-        (kind, number, kind == "target", f"{kind} trials") for number in (0, 1) for kind in ("intermediate", "target")
+        (kind, number, kind == "target", f"{kind} trials") for kind in ("intermediate", "target") for number in (0, 1)
     ]
     ended = {r.key: r.manifest for r in collect(at) if r.key and r.manifest}
     told = [facts(r, ended) for r in records]
