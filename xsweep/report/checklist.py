@@ -71,9 +71,12 @@ def _tuning(of: Material) -> str:
     search = of.sweep.search
     stages = [f"intermediate stage {_space(search.intermediate)}", f"target stage {_space(search.target)}"]
     mode = "both stages in one study of each arm and target: " if search.mode == "joint" else ""
+    early = "; trials stop early, by synchronous successive halving" if search.halving else ""
+    if search.halving and search.halving.asynchronous:
+        early = "; trials stop early, by asynchronous successive halving, whose choices depend on timing"
     return (
-        f"{mode}{listed(stages)}; {search.sampler} sampler; the best score on English held-out rows wins; epochs are "
-        "searched, so the last checkpoint counts." + _parity(of)
+        f"{mode}{listed(stages)}; {search.sampler} sampler{early}; the best score on English held-out rows wins; "
+        "epochs are searched, so the last checkpoint counts." + _parity(of)
     )
 
 
