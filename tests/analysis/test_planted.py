@@ -10,7 +10,7 @@ import pytest
 
 from tests.analysis.planted import SIZES, analysed, read, row, table
 from xsweep.analysis.design import Design
-from xsweep.analysis.equivalence import NOTHING, OPEN, SOMETHING
+from xsweep.analysis.equivalence import GAIN, LOSS, NOTHING, OPEN
 from xsweep.analysis.headline import HEADLINE_TABLE, PRIMARY
 from xsweep.analysis.slopes import BETWEEN, BY_TASK, PER_SEED
 
@@ -93,8 +93,8 @@ def test_a_hinge_with_one_size_beyond_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("size", "noise", "verdict"),
-    [(0.05, 0.05, NOTHING), (2.0, 0.1, SOMETHING), (0.0, 1.0, OPEN)],
-    ids=["none", "large", "unclear"],
+    [(0.05, 0.05, NOTHING), (2.0, 0.1, GAIN), (-2.0, 0.1, LOSS), (0.0, 1.0, OPEN)],
+    ids=["none", "gain", "loss", "unclear"],
 )
 def test_no_gain_beyond_a_billion_is_shown_and_not_inferred_from_p(
     tmp_path: Path, size: float, noise: float, verdict: str
