@@ -203,3 +203,15 @@ def test_two_languages_and_one_target_are_enough(tmp_path: Path) -> None:
     assert general.columns[:9] == ["model", "params", "arm", "family", "target", "estimate", "low", "high", "n_seeds"]
     assert set(general["target"]) == {"all", "goal"}
     assert general["low_languages"].null_count() == 0
+
+
+def test_slopes_of_language_families_are_recovered_apart(tmp_path: Path) -> None:
+    """Swahili gains a point per decade more than German and Dutch; a language in no family is in none."""
+    scores = table(linear, languages=("en", "de", "nl", "sw", "xx"))
+    more = pl.when((pl.col("language") == "sw") & (pl.col("family") == "nli")).then(pl.col("params").log10() - 9)
+    scores = scores.with_columns(score=pl.col("score") + more.otherwise(0.0))
+    slopes = analysed(tmp_path, scores).tables["slopes"].filter(method="per-seed slopes", scale="points", family="nli")
+    found = dict(slopes.filter(pl.col("target").str.ends_with("languages")).select("target", "estimate").iter_rows())
+    assert set(found) == {"Germanic languages", "Niger-Congo languages"}
+    assert found["Niger-Congo languages"] - found["Germanic languages"] == pytest.approx(1.0)
+    assert row(slopes, target="all")["estimate"] == pytest.approx(found["Germanic languages"] + 0.25)

@@ -194,5 +194,5 @@ def _composition(arms: Mapping[str, Sequence[str]], design: Design) -> str:
     for arm, targets in arms.items():
         out = [target for target in design.targets if target not in targets]
         rest = f"without {listed(out)}" if out else "on every target"
-        said.append(f"{arm} {f'on {listed(targets)}' if len(targets) < len(out) else rest}")
+        said.append(f"{arm} {f'on {listed(targets)}' if len(targets) <= len(out) else rest}")
     return "; ".join(said) or "no cell"
