@@ -154,9 +154,9 @@ def equivalence_rows(table: pl.DataFrame, design: Design) -> list[dict[str, str]
 
 def _verdict(row: Mapping[str, Any]) -> str:
     """Of a difference between two gains, which is no gain itself, in its own words."""
-    if not row["quantity"].endswith("difference"):
-        return str(row["verdict"])
-    return {GAIN: _DIFFERS, LOSS: _DIFFERS, NOTHING: "no difference that matters"}.get(row["verdict"], row["verdict"])
+    verdict = str(row["verdict"])
+    apart = {GAIN: _DIFFERS, LOSS: _DIFFERS, NOTHING: "no difference that matters"}
+    return apart.get(verdict, verdict) if row["quantity"].endswith("difference") else verdict
 
 
 def three_way_rows(table: pl.DataFrame, design: Design) -> list[dict[str, str]]:
