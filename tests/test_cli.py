@@ -125,6 +125,15 @@ def test_init_writes_a_file_that_checks_and_never_overwrites_one(tmp_path: Path)
     assert "there is such a file already" in again.stderr
 
 
+def test_init_copies_an_example(tmp_path: Path) -> None:
+    assert xsweep(tmp_path, "init", "mine.yaml", "--example", "pilot").returncode == 0
+    shipped = Path(__file__).resolve().parent.parent / "sweeps" / "pilot.yaml"
+    assert (tmp_path / "mine.yaml").read_bytes() == shipped.read_bytes()
+    wrong = xsweep(tmp_path, "init", "other.yaml", "--example", "pilt")
+    assert (wrong.returncode, "did you mean 'pilot'?" in wrong.stderr) == (2, True)
+    assert not (tmp_path / "other.yaml").exists()
+
+
 def test_a_wrong_path_says_what_was_probably_meant(tmp_path: Path) -> None:
     xsweep(tmp_path, "init", "first.yaml")
     near, far = xsweep(tmp_path, "run", "frist.yaml"), xsweep(tmp_path, "run", "zzz.yaml")

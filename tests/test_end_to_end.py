@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,11 +10,14 @@ import sys
 import time
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+from tests.test_outputs import checker
 from tests.tiny import SWEEP, sweep_file, universe
 
 pytestmark = pytest.mark.ray
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +65,28 @@ def test_a_sweep_runs_to_a_report(finished: tuple[Path, str]) -> None:
 def test_run_again_trains_nothing_and_the_tables_are_the_same_bytes(finished: tuple[Path, str], mirror: Path) -> None:
     folder, _ = finished
     before = tables(folder)
-    done = xsweep(folder, "run", str(folder / "tiny.yaml"), mirror=mirror)
+    done = xsweep(folder, "run", str(folder / "tiny.yaml"), "--json", mirror=mirror)
     assert done.returncode == 0, done.stderr
-    assert "; 0 stages ran now" in done.stdout
+    told = json.loads(done.stdout)
+    checker("run").validate(told)
+    assert (told["complete"], told["ran"], told["done"], told["failed"]) == (True, 0, 8, {})
+    assert Path(told["report"]).is_file()
     assert tables(folder) == before
+
+
+def test_the_example_of_a_scripted_report_runs_as_it_stands(finished: tuple[Path, str], mirror: Path) -> None:
+    folder, _ = finished
+    own = {"XSWEEP_MIRROR": str(mirror), "XSWEEP_CACHE": str(folder / "cache"), "HOME": str(folder)}
+    call = [sys.executable, str(ROOT / "tests" / "example.py")]
+    done = subprocess.run(call, capture_output=True, text=True, env={**os.environ, **own}, cwd=folder, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "intermediate: 4 stages instead of" in done.stdout
+    assert "8 of 8 cells are scored." in done.stdout
+    rows = [line.split() for line in done.stdout.splitlines() if " nli goal " in line]
+    gains = pl.read_parquet(folder / "runs" / "reports" / "tiny" / "tables" / "gains.parquet").filter(target="goal")
+    told = [(int(row[0]), round(float(row[3]), 6)) for row in rows]
+    assert told == gains.sort("params").select("params", "estimate").rows()
+    assert done.stdout.splitlines()[-1] == str(folder / "runs" / "reports" / "tiny" / "report.html")
 
 
 def test_one_more_seed_trains_only_that_seed(finished: tuple[Path, str], mirror: Path, tmp_path: Path) -> None:

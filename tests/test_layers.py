@@ -24,6 +24,7 @@ LAYERS = [
     {"analysis"},
     {"report"},
     {"launch"},
+    {"api"},
     {"console"},
     {"cli"},
 ]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import space, sweep
+from tests.builders import behind, space, sweep
 from tests.plan.test_resolve import decide, finish, resolver, run_all
 from xsweep.errors import StoreBusy
 from xsweep.plan.garbage import collect_garbage, unneeded
@@ -43,7 +43,7 @@ def test_what_an_undecided_search_starts_from_stays(tmp_path: Path) -> None:
     at = resolver(tmp_path / "store")
     for cell in at.plan.levels[0]:
         decide(at, cell)
-    winner = at.intermediate("small", "nli", 0)
+    winner = at.intermediate(behind("small", "nli", 0))
     assert winner
     finish(at, at.job(winner))
     assert unneeded(at).weights == {}
@@ -63,8 +63,8 @@ def test_a_beginning_that_a_decided_search_left_goes(tmp_path: Path) -> None:
     assert study
     mine = at.trial(study, Hyper(1e-4, 1)).beginning
     for key in (mine, "another"):
-        (at.store.beginning(key) / "until-1").mkdir(parents=True)
-        (at.store.beginning(key) / "until-1" / "state").write_bytes(b"12345")
+        (at.store.beginning(key).path / "until-1").mkdir(parents=True)
+        (at.store.beginning(key).path / "until-1" / "state").write_bytes(b"12345")
     assert unneeded(at).beginnings == {}
     hyper = {"lr": 1e-4, "epochs": 1}
     at.store.decide(study.address, {"hyper": hyper, "trials": [{"number": 0, **hyper}]})

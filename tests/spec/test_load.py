@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from tests.spec.by_schema import faults
 from xsweep.errors import SpecError
 from xsweep.models.catalog import MODELS
 from xsweep.spec.check_task import check_task
@@ -34,7 +35,9 @@ GOOD: dict[str, str] = {
 def load(folder: Path, **sections: str) -> Sweep:
     path = folder / "sweep.yaml"
     path.write_text("".join({**GOOD, **sections}.values()), encoding="utf-8")
-    return load_sweep(path)
+    sweep = load_sweep(path)
+    assert faults(path) == [], "what loads is right by the schema too"
+    return sweep
 
 
 def test_a_short_file_is_filled_in(tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ THREE_WAYS = pl.Schema(
         "reason": pl.String(),
     }
 )
+"""Each quantity of the headline in the three analyses: of completed runs, of healthy runs alone, and with lost runs
+taken as guesses. ``low`` and ``high`` are the 95 % t interval over reporting seeds."""
 
 _WORST = ("missing", "failed", "diverged", "degenerate", "ok")
 

@@ -21,6 +21,44 @@ ALL = "all"
 HEADLINE, WITH_SAME_DATA = "headline", "with same-data"
 """Scopes: the headline leaves out cells whose arm and target train on a common data set."""
 
+_SIZE = {"model": pl.String(), "ladder": pl.String(), "params": pl.Int64()}
+_MARKS = {"same_data": pl.Boolean(), "degenerate": pl.Boolean(), "reason": pl.String()}
+PAIRED_GAINS = pl.Schema(
+    {
+        **_SIZE,
+        **dict.fromkeys(("arm", "family", "target", "group", "languages"), pl.String()),
+        "seed": pl.Int64(),
+        **dict.fromkeys(("gain", "treated", "baseline"), pl.Float64()),
+        **_MARKS,
+    }
+)
+"""Gain of an arm over the baseline per seed (with three repeats of the search, per repeat), averaged over languages, in
+points, and the two scores that it is of. Target ``all`` averages targets in groups, then groups; its ``group`` is
+empty. ``gain`` is null where ``reason`` says what is missing."""
+FAMILY_GAINS = pl.Schema(
+    {
+        **_SIZE,
+        **dict.fromkeys(("family", "scope", "target", "languages"), pl.String()),
+        "seed": pl.Int64(),
+        "gain": pl.Float64(),
+        "arms": pl.Int64(),
+        **_MARKS,
+    }
+)
+"""Mean gain of a family's arms per seed, in points, in the headline's scope and with same-data cells. ``arms``: how
+many are averaged."""
+FAMILY_INTERVALS = pl.Schema(
+    {
+        **_SIZE,
+        **dict.fromkeys(("family", "scope", "target", "languages"), pl.String()),
+        "same_data": pl.Boolean(),
+        **dict.fromkeys(("seeds", "missing", "degenerate"), pl.Int64()),
+        **dict.fromkeys(("mean", "sd", "low", "high"), pl.Float64()),
+    }
+)
+"""Mean of FAMILY_GAINS over seeds with its 95 % t interval. ``missing`` counts seeds without a gain, ``degenerate``
+those with a degenerate run in a pair. Below two seeds ``sd``, ``low`` and ``high`` are null."""
+
 _MODEL = ["model", "ladder", "params"]
 _ARM = [*_MODEL, "arm", "family"]
 _ORDER = ["params", "model"]

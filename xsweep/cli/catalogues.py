@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import typer
@@ -21,9 +20,8 @@ def tasks(as_json: Json = False) -> None:
     from xsweep.tasks.catalog.show import described
 
     entries = [described(task) for task in CATALOG.values()]
-    _catalogue(
-        entries, ("name", "family", "format", "metric", "rows", "covers", "trains_on", "selects_on", "licence"), as_json
-    )
+    columns = ("name", "family", "format", "metric", "rows", "covers", "trains_on", "selects_on", "licence")
+    _catalogue("tasks", entries, columns, as_json)
 
 
 @app.command()
@@ -35,12 +33,14 @@ def models(as_json: Json = False) -> None:
     from xsweep.models.catalog import MODELS, described
 
     columns = ("name", "id", "ladder", "kind", "params", "trunk_params", "pooling", "norm", "languages", "licence")
-    _catalogue([described(model) for model in MODELS.values()], columns, as_json)
+    _catalogue("models", [described(model) for model in MODELS.values()], columns, as_json)
 
 
-def _catalogue(entries: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
+def _catalogue(command: str, entries: list[dict[str, Any]], columns: tuple[str, ...], as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(entries))
+        from xsweep.cli.outputs import echo
+
+        echo(command, entries)
         return
     from xsweep.tasks.catalog.show import aligned
 

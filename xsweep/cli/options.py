@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +15,10 @@ if TYPE_CHECKING:
     from xsweep.tasks.source import Sources
 
 SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="The sweep file, such as sweeps/pilot.yaml.")]
-StoreFolder = Annotated[Path, typer.Option("--store", envvar="XSWEEP_STORE", help="Folder that keeps every result.")]
+StoreFolder = Annotated[
+    str,
+    typer.Option("--store", envvar="XSWEEP_STORE", help="What keeps every result: a folder, or s3://BUCKET/PREFIX."),
+]
 Mirrors = Annotated[
     list[Path] | None,
     typer.Option("--mirror", help="Folder of data sets and models (ORG--NAME/...); then no hub is asked. Repeatable."),
@@ -26,7 +28,7 @@ Tracking = Annotated[
     typer.Option("--tracking", envvar="MLFLOW_TRACKING_URI", help="MLflow store; SQLite inside --store by default."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-DEFAULT_STORE = Path("runs")
+DEFAULT_STORE = "runs"
 
 
 def load(sweep: Path) -> Sweep:
@@ -40,24 +42,15 @@ def sources_of(mirror: list[Path] | None) -> Sources:
     """The mirror folders given, or those of ``XSWEEP_MIRROR``; raises ``UsageError`` where one is missing."""
     from xsweep.tasks.source import Sources
 
-    folders = mirror or [Path(part) for part in os.environ.get("XSWEEP_MIRROR", "").split(os.pathsep) if part]
-    missing = [str(folder) for folder in folders if not folder.is_dir()]
-    if missing:
-        raise errors.UsageError(f"--mirror {missing[0]}: no such folder")
-    return Sources(tuple(folder.resolve() for folder in folders))
+    return Sources.of(mirror)
 
 
-def tracking_of(uri: str | None, store: Path) -> str:
-    """Where MLflow keeps the runs."""
-    return uri or f"sqlite:///{store.resolve() / 'mlflow.db'}"
-
-
-def campaign_of(sweep: Path, store: Path, mirror: list[Path] | None, tracking: str | None) -> Campaign:
+def campaign_of(sweep: Path, store: str, mirror: list[Path] | None, tracking: str | None) -> Campaign:
     """The sweep with the places that it is kept in; a wrong file answers before anything heavy is imported."""
     spec = load(sweep)
     from xsweep.launch import Campaign
 
-    return Campaign(spec, sweep, store, sources_of(mirror), tracking_of(tracking, store))
+    return Campaign.of(spec, store, mirror, tracking, file=sweep)
 
 
 def resolver_from_cache(built: Any, store: Any, sources: Sources) -> Any:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from xsweep import console, errors
 from xsweep.cli.app import app
+from xsweep.cli.jobs import job_status
 from xsweep.cli.options import (
     DEFAULT_STORE,
     Json,
@@ -24,9 +25,12 @@ from xsweep.cli.options import (
     load,
     resolver_from_cache,
     sources_of,
-    tracking_of,
     verified,
 )
+
+if TYPE_CHECKING:
+    from xsweep.engine.run import Outcome
+    from xsweep.report.page import Report
 
 
 @app.command()
@@ -42,38 +46,72 @@ def run(
     wait: Annotated[
         float, typer.Option("--wait", min=0, help="Seconds to wait for a cluster's GPUs and cores to be enough.")
     ] = 300.0,
+    as_json: Json = False,
 ) -> None:
     """Run a sweep, or go on with it, then write its report.
 
     Example: xsweep run sweeps/pilot.yaml --mirror DIR
     """
     campaign = campaign_of(sweep, store, mirror, tracking)
-    with console.watching() as watch:
+    with redirect_stdout(sys.stderr) if as_json else nullcontext(), console.watching() as watch:
         outcome, written = campaign.launch(address, watch, wait)
+    if as_json:
+        from xsweep.cli.outputs import echo
+
+        told = {name: getattr(outcome, name) for name in ("complete", "cells", "done", "ran", "failed", "seconds")}
+        echo("run", {"sweep": campaign.sweep.name, **told, **_written(written)})
+    else:
+        _say(outcome, written, f"xsweep ui --store {store}" + (f" --tracking {tracking}" if tracking else ""))
+    if not outcome.complete:
+        raise typer.Exit(errors.INCOMPLETE)
+
+
+def _written(report: Report) -> dict[str, str]:
+    return {"finding": report.finding, "report": str(report.page)}
+
+
+def _say(outcome: Outcome, written: Report, ui: str) -> None:
     for label, reason in outcome.failed.items():
         typer.echo(f"failed   {label}: {reason}", err=True)
     typer.echo(f"done:    {outcome.done} of {outcome.cells} cells scored; {outcome.ran} stages ran now.")
     typer.echo(console.where_the_time_went(outcome.seconds))
     typer.echo(f"found:   {written.finding}")
     typer.echo(f"report:  {written.page}")
-    typer.echo(f"MLflow:  xsweep ui --store {store}" + (f" --tracking {tracking}" if tracking else ""))
-    if not outcome.complete:
-        raise typer.Exit(errors.INCOMPLETE)
+    typer.echo(f"MLflow:  {ui}")
+    if outcome.failed and outcome.logs:
+        typer.echo(f"logs:    {outcome.logs}")
 
 
 @app.command()
-def status(sweep: SweepFile, store: StoreFolder = DEFAULT_STORE, mirror: Mirrors = None, as_json: Json = False) -> None:
+def status(
+    sweep: SweepFile,
+    store: StoreFolder = DEFAULT_STORE,
+    mirror: Mirrors = None,
+    address: Annotated[
+        str | None, typer.Option("--address", help="Ask a cluster for its job instead: the dashboard's URL.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """How far a sweep is, and what failed.
 
     Example: xsweep status sweeps/pilot.yaml
+    Or: xsweep status xsweep-pilot-1 --address http://127.0.0.1:8265
     """
+    if address is not None:
+        job_status(str(sweep), address, as_json)
+        return
     from xsweep.plan.cells import build_plan
     from xsweep.plan.show import status_rows, status_text
     from xsweep.store.store import Store
 
     built = build_plan(load(sweep))
     resolver = resolver_from_cache(built, Store(store), sources_of(mirror))
-    typer.echo(json.dumps(status_rows(built, resolver)) if as_json else status_text(built, resolver))
+    if as_json:
+        from xsweep.cli.outputs import echo
+
+        echo("status", status_rows(built, resolver))
+    else:
+        typer.echo(status_text(built, resolver))
 
 
 @app.command()
@@ -86,6 +124,7 @@ def report(
         Path | None, typer.Option("--scores", help="Scores from elsewhere instead: a tidy CSV or Parquet file.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the report of --scores.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Write the report again from what is tracked, or of scores from elsewhere, without training anything.
 
@@ -103,7 +142,12 @@ def report(
 
         command = f"xsweep report --scores {shlex.quote(str(scores))} --out {shlex.quote(str(out))}"
         written = write_scores_report(out, read_scores(scores), scores.name, command)
-    typer.echo(f"found:   {written.finding}\nreport:  {written.page}")
+    if as_json:
+        from xsweep.cli.outputs import echo
+
+        echo("report", _written(written))
+    else:
+        typer.echo(f"found:   {written.finding}\nreport:  {written.page}")
 
 
 @app.command()
@@ -124,7 +168,13 @@ def ui(store: StoreFolder = DEFAULT_STORE, tracking: Tracking = None, port: int 
 
     Example: xsweep ui --store runs
     """
-    uri = tracking_of(tracking, store)
+    from xsweep.store.store import Store
+    from xsweep.tracking.client import shown, tracking_of
+
+    uri = tracking_of(tracking, Store(store).root)
+    if uri.startswith(("http://", "https://")):
+        typer.echo(f"A server has the runs; open {shown(uri)}")
+        return
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1"]
     os.execv(sys.executable, [*command, "--port", str(port)])
 

@@ -6,7 +6,7 @@ import hashlib
 import heapq
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +27,7 @@ __all__ = [
     "Span",
     "Split",
     "cached_fingerprint",
+    "data_of",
     "fingerprint",
     "load_split",
     "part_data",
@@ -60,6 +61,15 @@ def part_data(task: Task, part: Part, language: str | None = None) -> tuple[Data
         declared = task.train if part == "train" else task.selection
     name = None if language is None else task.language_names.get(language, language)
     return tuple(_filled(data, name) for data in declared)
+
+
+def data_of(task: Task, part: Part, language: str | None = None) -> Iterator[Data]:
+    """Every split that a part reads: its data sets, and the other rows that they name."""
+    left = list(part_data(task, part, language))
+    while left:
+        data = left.pop(0)
+        yield data
+        left += _inner(data).values()
 
 
 def load_split(task: Task, part: Part, sources: Sources, language: str | None = None) -> Split:

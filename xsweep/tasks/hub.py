@@ -21,10 +21,12 @@ def table(data: Data, commit: str) -> pyarrow.Table:
     place = f"{data.dataset} {data.config} {data.split}"
     try:
         rows = datasets.load_dataset(data.dataset, data.config, split=data.split, revision=commit)
-    except (ConnectionError, TimeoutError, HfHubHTTPError) as error:
+    except Exception as error:
+        answered = (ValueError, FileNotFoundError, RuntimeError, datasets.exceptions.DatasetsError)
+        if isinstance(error, answered) and not isinstance(error, (ConnectionError, TimeoutError, HfHubHTTPError)):
+            raise DataError(f"{place}: {one_line(error)}") from error
+        # Else whatever the hub client's HTTP library of the day raises.
         raise EnvironmentProblem(f"{place}: the hub did not answer ({one_line(error)}); try again") from error
-    except (ValueError, FileNotFoundError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-        raise DataError(f"{place}: {one_line(error)}") from error
     features = {"info": {"features": rows.features.to_dict()}}
     whole: pyarrow.Table = rows.with_format("arrow")[:]
     return whole.replace_schema_metadata({"huggingface": json.dumps(features)})

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xsweep.errors import DataError, EnvironmentProblem
-from xsweep.store.files import guarded, write_atomic
+from xsweep.errors import DataError, EnvironmentProblem, UsageError
+from xsweep.store.files import default_cache, guarded, write_atomic
 from xsweep.store.keys import content_key
 from xsweep.tasks import hub
 from xsweep.tasks.conll import read_conll
@@ -30,18 +30,23 @@ if TYPE_CHECKING:
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-def default_cache() -> Path:
-    """``$XSWEEP_CACHE``, or ``xsweep`` in the user's cache folder."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("XSWEEP_CACHE") or base / "xsweep")
-
-
 @dataclass(frozen=True)
 class Sources:
     """Where data sets and models are read from, and where digests of them are remembered."""
 
     mirrors: tuple[Path, ...] = ()
     cache: Path = field(default_factory=default_cache)
+
+    @classmethod
+    def of(cls, mirrors: Iterable[str | Path] | None) -> Sources:
+        """The hub, or the mirror folders given, or else those of ``$XSWEEP_MIRROR``; raises ``UsageError`` where one
+        is missing."""
+        told = os.environ.get("XSWEEP_MIRROR", "").split(os.pathsep)
+        folders = [Path(folder) for folder in mirrors or filter(None, told)]
+        missing = [str(folder) for folder in folders if not folder.is_dir()]
+        if missing:
+            raise UsageError(f"--mirror {missing[0]}: no such folder")
+        return cls(tuple(folder.resolve() for folder in folders))
 
     def table(self, data: Data, language: str | None = None) -> pyarrow.Table:
         """One split, whole; label names stay in the schema metadata ``huggingface``.
