@@ -110,7 +110,7 @@ class Campaign:
         return write_report(
             folder, self.sweep, self.text, records, read.scores, command=self.command, tracking_note=read.note,
             caveats=[self.sweep.description] if self.sweep.description else [], word_blind=self._word_blind(),
-            regret=resolver.regret(), addresses=read.addresses,
+            regret=resolver.regret(), addresses=read.addresses, results=self.store.results,
         )  # fmt: skip
 
     def frame(self, prints: Prints) -> pl.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ def table(
     languages: Sequence[str] = ("en", "de", "sw"),
     targets: Sequence[str] = ("goal",),
     ladder: Callable[[int], str] = lambda size: "one",
+    arms: Mapping[str, str] = FAMILIES,
 ) -> pl.DataFrame:
     """Scores whose gains are ``gain`` and a part of each (size, arm, seed), normal with deviation ``noise``."""
     drawn = np.random.default_rng(7)
@@ -36,7 +37,7 @@ def table(
         scale = float(np.log10(size)) - 9
         for seed in range(1, seeds + 1):
             shared = drawn.normal(0, 1)
-            for arm, family in FAMILIES.items():
+            for arm, family in arms.items():
                 own = 0.0 if arm == "none" else gain(family, scale) + drawn.normal(0, noise)
                 rows += [
                     {"model": f"m{size}", "params": size, "ladder": ladder(size), "arm": arm, "family": family,

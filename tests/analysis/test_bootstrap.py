@@ -4,47 +4,56 @@ import numpy as np
 import pytest
 
 from tests import made_up
-from xsweep.analysis.bootstrap import crossed_bootstrap
+from xsweep.analysis.bootstrap import over_seeds, score_samples
 from xsweep.analysis.evp import EVP, evp, expected_best
+from xsweep.analysis.predictions import Parts
 
 
-def drawn(seeds: int, languages: int, examples: int) -> tuple[np.ndarray, np.ndarray]:
+def parts(values: np.ndarray, ids: np.ndarray | None = None, of: float = 1.0) -> Parts:
+    rows = np.arange(len(values), dtype=np.int32) if ids is None else ids.astype(np.int32)
+    return Parts(rows, values.astype(np.float32), np.full(len(values), of, np.float32))
+
+
+def made(seeds: int, examples: int) -> tuple[np.ndarray, np.ndarray]:
     source = np.random.default_rng(0)
-    shift = source.normal(0, 0.6, (seeds, 1, 1))
-    base = source.normal(0, 1, (seeds, languages, examples))
-    return (base + 1 + shift + source.normal(0, 1, (1, 1, examples))).astype(np.float32), base.astype(np.float32)
+    base = source.normal(0, 1, (seeds, examples))
+    shift = source.normal(0, 0.6, (seeds, 1))
+    return base + 1 + shift + source.normal(0, 1, (1, examples)), base
 
 
-def test_the_spread_is_that_of_seeds_and_examples_crossed() -> None:
+def test_the_spread_is_that_of_seeds_and_rows_crossed() -> None:
     seeds, examples = 12, 400
-    treated, base = drawn(seeds, 1, examples)
-    (found,) = crossed_bootstrap(treated, base, 4000)
-    gains = (treated - base)[:, 0].astype(np.float64)
+    treated, base = made(seeds, examples)
+    samples = score_samples([[parts(values)] for values in (*treated, *base)], 4000, "goal")
+    gains = 100 * (treated - base)
+    found = over_seeds(gains.mean(axis=1), samples[:, :seeds] - samples[:, seeds:])
     rows, columns = gains.mean(axis=1), gains.mean(axis=0)
     residual = gains - rows[:, None] - columns + gains.mean()
     ideal = rows.var() / seeds + columns.var() / examples + residual.var() / (seeds * examples)
-    assert found.value == pytest.approx(gains.mean(), abs=1e-5)
+    assert found.value == pytest.approx(gains.mean())
     assert found.samples.var() == pytest.approx(ideal, rel=0.1)
     for low, high in (found.percentile(), found.bca()):
         assert low < found.value < high
 
 
-def test_one_draw_of_examples_serves_every_language() -> None:
-    """Two languages of equal scores get equal samples, in any order of the languages."""
-    treated, base = drawn(5, 1, 50)
-    twice = crossed_bootstrap(np.repeat(treated, 2, axis=1), np.repeat(base, 2, axis=1), 200, seed=3)
-    assert np.allclose(twice[0].samples, twice[1].samples)
-    assert np.array_equal(
-        twice[0].samples, crossed_bootstrap(np.repeat(treated, 2, 1), np.repeat(base, 2, 1), 200, 3)[0].samples
-    )
+def test_parallel_rows_are_drawn_once_for_all_languages() -> None:
+    """Languages of equal scores get the samples of one, and the short cut for parallel sets those of the long way."""
+    treated, _ = made(5, 50)
+    one = score_samples([[parts(values)] for values in treated], 200, "goal")
+    two = score_samples([[parts(values), parts(values)] for values in treated], 200, "goal")
+    weighed = score_samples([[parts(2 * values, of=2), parts(values)] for values in treated], 200, "goal")
+    assert np.allclose(one, two, atol=1e-3)
+    assert np.allclose(two, weighed, atol=1e-3)
+    assert not np.allclose(one, score_samples([[parts(values)] for values in treated], 200, "other"), atol=1e-3)
 
 
-def test_an_example_that_a_language_lacks_counts_in_neither() -> None:
-    treated, base = drawn(4, 2, 60)
-    treated[:, 1, 30:] = base[:, 1, 30:] = np.nan
-    found = crossed_bootstrap(treated, base, 500)[1]
-    assert found.value == pytest.approx(float((treated - base)[:, 1, :30].mean()), abs=1e-5)
-    assert np.isfinite(found.samples).all()
+def test_languages_with_rows_of_their_own_are_means_of_what_they_have() -> None:
+    treated, _ = made(4, 60)
+    fewer = [[parts(values), parts(values[:30], np.arange(30) * 2)] for values in treated]
+    samples = score_samples(fewer, 3000, "goal")
+    own = [100 * (values.mean() + values[:30].mean()) / 2 for values in treated]
+    assert np.isfinite(samples).all()
+    assert samples.mean(axis=0) == pytest.approx(own, abs=1.0)
 
 
 def test_the_best_of_one_is_the_mean_and_of_all_the_largest() -> None:

@@ -70,6 +70,20 @@ def test_a_wrong_row_is_named(tmp_path: Path, value: str, says: str) -> None:
     assert says in fault(write(tmp_path, *GOOD, value))
 
 
+def test_every_fault_of_a_file_is_said_at_once(tmp_path: Path) -> None:
+    rows = ["m,100,squad_v1,xnli,de,1,50", "m,100,none,xnli,de,2,120", "m,x,none,xnli,de,3,50",
+            "m,200,none,xnli,sw,4,50", "m,100,mine,xnli,de,1,50", ",100,none,xnli,de,1,50"]  # fmt: skip
+    said = fault(write(tmp_path, *GOOD, *rows)).splitlines()
+    assert [line.partition(": ")[2] for line in said] == [
+        "row 4: score '120' is not between 0 and 100 points",
+        "row 5: params 'x' is no number",
+        "row 8: model None is empty",
+        "row 7: the catalogue does not know arm 'mine', so its family must be given",
+        "rows 1, 6: model 'm' has more than one params: 100, 200",
+        "rows 2, 3: the same cell m / squad_v1 / xnli / de / s1 more than once",
+    ]
+
+
 def test_columns_that_lack_or_are_unknown_are_named(tmp_path: Path) -> None:
     assert "lacks the columns params, seed" in fault(write(tmp_path, head="model,arm,target,language,score"))
     assert "has the unknown column scoer" in fault(write(tmp_path, *[f"{r},1" for r in GOOD], head=f"{HEAD},scoer"))

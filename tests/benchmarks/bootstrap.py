@@ -9,25 +9,31 @@ import time
 
 import numpy as np
 
-from xsweep.analysis.bootstrap import crossed_bootstrap
+from xsweep.analysis.bootstrap import over_seeds, score_samples
+from xsweep.analysis.predictions import Parts
 
-PAIRS, LANGUAGES, EXAMPLES, RESAMPLES = 30, 15, 5000, 1000
+SEEDS, LANGUAGES, EXAMPLES, RESAMPLES = 30, 15, 5000, 1000
 """Thirty treated runs and thirty of the baseline."""
 
 
 def main() -> None:
-    """Print the seconds of CPU and the first interval."""
+    """Print the seconds of CPU and an interval, for test sets that are parallel and for others."""
     drawn = np.random.default_rng(0)
-    base = (drawn.random((PAIRS, LANGUAGES, EXAMPLES), dtype=np.float32) < 0.70).astype(np.float32)
-    treated = (drawn.random((PAIRS, LANGUAGES, EXAMPLES), dtype=np.float32) < 0.72).astype(np.float32)
-    start = time.process_time()
-    found = crossed_bootstrap(treated, base, RESAMPLES)
-    spent = time.process_time() - start
-    low, high = found[0].percentile()
-    print(
-        f"{2 * PAIRS} runs x {LANGUAGES} languages x {EXAMPLES} examples, {RESAMPLES} resamples: {spent:.2f} s of CPU"
-    )
-    print(f"first language: {100 * found[0].value:+.2f} points, {100 * low:+.2f} to {100 * high:+.2f}")
+    for what, kept in (("parallel", 1.0), ("not parallel", 0.99)):
+        ids = [np.flatnonzero(drawn.random(EXAMPLES) < kept).astype(np.int32) for _ in range(LANGUAGES)]
+        shares = [0.72] * SEEDS + [0.70] * SEEDS
+        runs = [
+            [Parts(own, (drawn.random(len(own)) < p).astype(np.float32), np.ones(len(own), np.float32)) for own in ids]
+            for p in shares
+        ]
+        start = time.process_time()
+        samples = score_samples(runs, RESAMPLES, "benchmark")
+        gains = np.array([np.mean([part.score for part in run]) for run in runs])
+        found = over_seeds(gains[:SEEDS] - gains[SEEDS:], samples[:, :SEEDS] - samples[:, SEEDS:])
+        low, high = found.percentile()
+        spent = time.process_time() - start
+        print(f"{2 * SEEDS} runs x {LANGUAGES} languages x {EXAMPLES} examples, {what}, {RESAMPLES} resamples: "
+              f"{spent:.2f} s of CPU; {found.value:+.2f} points, {low:+.2f} to {high:+.2f}")  # fmt: skip
 
 
 if __name__ == "__main__":

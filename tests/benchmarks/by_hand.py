@@ -28,12 +28,12 @@ from xsweep.spec.load import load_sweep
 from xsweep.spec.sweep import Space, Sweep
 from xsweep.tasks.catalog import CATALOG
 
+TOLD = "told.json"
 COLUMNS = "model,arm,target,seed,language,score\n"
 
 
 def train(config: dict[str, Any]) -> None:
-    """One training run in a worker of a ``TorchTrainer``; reports its score and steps, and test scores if asked."""
-    import ray.train
+    """One training run in a worker of a ``TorchTrainer``; writes its score and steps, and test scores if asked."""
     import torch
     from transformers import AutoTokenizer, Trainer, TrainingArguments, set_seed
 
@@ -66,7 +66,7 @@ def train(config: dict[str, Any]) -> None:
     if config["scored"]:
         languages = {code: _rows(task, tokenizer, "test", code) for code in task.languages}
         found["test"] = {code: of.score(model, task) for code, of in languages.items()}
-    ray.train.report(found)
+    Path(config["out"], TOLD).write_text(json.dumps(found))  # Train keeps no metrics without a checkpoint of its own
 
 
 def _model(format: str, start: str, labels: int) -> Any:
@@ -147,8 +147,8 @@ def _trial(config: dict[str, Any]) -> None:
     name = Path(config["out"]).name
     run = RunConfig(name=name, storage_path=str(Path(config["out"]).parent / "train"))
     scaling = ScalingConfig(num_workers=1, resources_per_worker={"CPU": 1})
-    result = TorchTrainer(train, train_loop_config=config, scaling_config=scaling, run_config=run).fit()
-    ray.tune.report(dict(result.metrics or {}))
+    TorchTrainer(train, train_loop_config=config, scaling_config=scaling, run_config=run).fit()
+    ray.tune.report(json.loads(Path(config["out"], TOLD).read_text()))
 
 
 class Enough(Exception):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 Values = NDArray[np.float64]
 
@@ -41,8 +41,8 @@ def t_estimate(values: Values, level: float = 0.95) -> Estimate:
 
 def spread(mean: float, error: float, df: float, n: int, level: float = 0.95) -> Estimate:
     """``mean`` +- t ``error``; with no spread at all the interval is a point, and p 1 or 0."""
-    half = float(stats.t.ppf((1 + level) / 2, df)) * error
-    p = float(2 * stats.t.sf(abs(mean) / error, df)) if error > 1e-12 else float(abs(mean) < 1e-12)
+    half = float(special.stdtrit(df, (1 + level) / 2)) * error
+    p = float(2 * special.stdtr(df, -abs(mean) / error)) if error > 1e-12 else float(abs(mean) < 1e-12)
     return Estimate(mean, mean - half, mean + half, float(df), p, n)
 
 

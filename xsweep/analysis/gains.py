@@ -9,7 +9,7 @@ quantity; it stays in the frame with the reason.
 from __future__ import annotations
 
 import polars as pl
-from scipy import stats
+from scipy import special
 
 from xsweep.analysis.design import BASELINE, Design
 from xsweep.analysis.scales import POINTS, gain
@@ -155,7 +155,7 @@ def intervals(gains: pl.DataFrame, level: float = 0.95) -> pl.DataFrame:
         sd=value.std(ddof=1),  # null below two values
     )
     widths = [
-        None if sd is None else float(stats.t.ppf((1 + level) / 2, n - 1)) * sd / n**0.5
+        None if sd is None else float(special.stdtrit(n - 1, (1 + level) / 2)) * sd / n**0.5
         for n, sd in found.select("seeds", "sd").iter_rows()
     ]
     half = pl.Series(widths, dtype=pl.Float64)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import polars as pl
 
 from xsweep.analysis.design import Design
-from xsweep.analysis.estimate import Estimate, Values
+from xsweep.analysis.estimate import Values
 from xsweep.analysis.multiple import adjusted
 from xsweep.analysis.permutation import sign_flip
 from xsweep.analysis.scaling import Sizes
@@ -41,22 +41,16 @@ NO_SLOPE = "no ladder has two sizes"
 NO_CONTRAST = "no ladder has sizes both up to 1B and above it"
 NO_SIZE = "a model's size is not known"
 
-Weigher = Callable[[Sizes], Values | None]
-
 
 def headline(families: pl.DataFrame, design: Design) -> pl.DataFrame:
     """HEADLINE_TABLE from ``family_gains``."""
-    nli, qa = (family_units(families, family, design) for family in ("nli", "qa"))
-    between = difference(qa, nli)
-    rows = [_mean(f"mean_gain_{name}", units) for name, units in (("nli", nli), ("qa", qa), ("difference", between))]
-    rows += [
-        _sized(f"slope_{name}", units, Sizes.slope, NO_SLOPE)
-        for name, units in (("nli", nli), ("qa", qa), ("difference", between))
-    ]
-    rows += [
-        _sized(f"beyond_1b_{name}", units, Sizes.contrast, NO_CONTRAST) for name, units in (("nli", nli), ("qa", qa))
-    ]
-    holm = dict(zip(PRIMARY, adjusted([_p(rows, name) for name in PRIMARY], "holm"), strict=True))
+    rows = []
+    for name, units, weights, why in quantities(primary_units(families, design)):
+        found, values = weighed(units, weights, why)
+        sizes = units.sizes.count if units.sizes else None
+        rows.append((name, found, sign_flip(values) if len(values) > 1 else None, sizes))
+    ps = {name: found.p for name, found, _, _ in rows}
+    holm = dict(zip(PRIMARY, adjusted([ps[name] for name in PRIMARY], "holm"), strict=True))
     return pl.DataFrame(
         [
             (name, e.value, e.low, e.high, e.df, e.p, flip, holm.get(name), e.n, sizes, e.reason, design.covers)
@@ -67,30 +61,28 @@ def headline(families: pl.DataFrame, design: Design) -> pl.DataFrame:
     )
 
 
+def primary_units(families: pl.DataFrame, design: Design) -> dict[str, Units]:
+    """``nli``, ``qa`` and their ``difference``, from ``family_gains``."""
+    nli, qa = (family_units(families, family, design) for family in ("nli", "qa"))
+    return {"nli": nli, "qa": qa, "difference": difference(qa, nli)}
+
+
+def quantities(units: Mapping[str, Units]) -> Iterator[tuple[str, Units, Values | None, str]]:
+    """Every row of the headline: its name, its units, the weights of their models, and why there are none."""
+    for name, own in units.items():
+        count = len(own.models)
+        yield f"mean_gain_{name}", own, np.full(count, 1 / count) if count else None, "no model"
+    for name, own in units.items():
+        yield f"slope_{name}", own, *_sized(own, Sizes.slope, NO_SLOPE)
+    for name in ("nli", "qa"):
+        yield f"beyond_1b_{name}", units[name], *_sized(units[name], Sizes.contrast, NO_CONTRAST)
+
+
 def beyond(sizes: Sizes) -> Values | None:
     """(M,): the mean gain above 1B itself; None where no size is."""
     far = sizes.beyond
     return far / far.sum() if far.any() else None
 
 
-Row = tuple[str, Estimate, float | None, int | None]
-
-
-def _mean(name: str, units: Units) -> Row:
-    models = len(units.models)
-    found, values = weighed(units, np.full(models, 1 / models) if models else None, "no model")
-    return name, found, _flip(values), len({size for size in units.params if size}) or None
-
-
-def _sized(name: str, units: Units, weigher: Weigher, why: str) -> Row:
-    sizes = units.sizes
-    found, values = weighed(units, weigher(sizes) if sizes else None, why if sizes else NO_SIZE)
-    return name, found, _flip(values), sizes.count if sizes else None
-
-
-def _flip(values: Values) -> float | None:
-    return sign_flip(values) if len(values) > 1 else None
-
-
-def _p(rows: list[Row], name: str) -> float | None:
-    return next(found.p for row, found, _, _ in rows if row == name)
+def _sized(units: Units, weigher: Callable[[Sizes], Values | None], why: str) -> tuple[Values | None, str]:
+    return (weigher(units.sizes), why) if units.sizes else (None, NO_SIZE)

@@ -41,8 +41,15 @@ def read_scores(path: Path) -> pl.DataFrame:
     faults = [f"{path}: {fault}" for fault in _columns(raw)]
     if faults:
         raise DataError("\n".join(faults))
-    table = _filled(path, _typed(path, raw))
-    _refuse(path, [*_disagreements(table), *_duplicates(table), *_unpaired(table)])
+    typed, wrong = _typed(raw)
+    values = [f"row {row}: {what}" for row, what in sorted(wrong)]
+    if typed.is_empty():
+        _refuse(path, values)
+    table, unknown = _filled(typed)
+    sound = table.filter(~pl.col("row").is_in([row for row, _ in wrong]))
+    faults = [*values, *unknown, *_disagreements(sound), *_duplicates(table)]
+    # A row that a wrong value hides might be the one that another is to be compared with.
+    _refuse(path, faults if values else [*faults, *_unpaired(table)])
     return table.select(FRAME.names()).cast(FRAME)
 
 
@@ -90,8 +97,11 @@ def _columns(raw: pl.DataFrame) -> Iterator[str]:
         yield "holds no row"
 
 
-def _typed(path: Path, raw: pl.DataFrame) -> pl.DataFrame:
-    """The columns in FRAME's types, those that the file lacks as null; raises ``DataError`` for what cannot be read."""
+def _typed(raw: pl.DataFrame) -> tuple[pl.DataFrame, list[tuple[int, str]]]:
+    """The columns in FRAME's types, those that the file lacks as null, and rows with what is wrong in them.
+
+    A wrong value is null there; a row that does not say which cell it is of is left out.
+    """
     faults: list[tuple[int, str]] = []
 
     def check(name: str, wrong: pl.Expr, what: str) -> None:
@@ -111,7 +121,8 @@ def _typed(path: Path, raw: pl.DataFrame) -> pl.DataFrame:
             check(name, (value != value.floor()) | (value < low) | (value > 2**62), "is no count")
         if name in _POINTS:
             check(name, ~value.is_between(0, 100), "is not between 0 and 100 points")
-        table = table.with_columns(value)
+        wrong = [row for row, said in faults if said.startswith(f"{name} ")]
+        table = table.with_columns(pl.when(~pl.col("row").is_in(wrong)).then(value).alias(name))
     if "same_data" in raw.columns:
         truth = pl.col("same_data").str.to_lowercase()
         check("same_data", pl.col("same_data").is_not_null() & ~truth.is_in(list(_TRUTH)), "is neither true nor false")
@@ -123,17 +134,16 @@ def _typed(path: Path, raw: pl.DataFrame) -> pl.DataFrame:
         check("score", pl.col("score").is_not_null() & lost, "is given, though the status says that there is none")
     else:
         check("score", pl.col("score").is_null(), "is missing; a run without one has a status such as failed")
-    _refuse(path, [f"row {row}: {what}" for row, what in sorted(faults)])
     for name, kind in FRAME.items():
         if name not in table.columns:
             table = table.with_columns(pl.lit(None, kind).alias(name))
         elif name in _WHOLE:
             table = table.with_columns(pl.col(name).cast(pl.Int64))
-    return table
+    return table.drop_nulls(["model", "arm", "target", "language", "seed"]), faults
 
 
-def _filled(path: Path, table: pl.DataFrame) -> pl.DataFrame:
-    """What the file leaves out, from the catalogues; raises ``DataError`` where those do not know it."""
+def _filled(table: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """What the file leaves out, from the catalogues, and what those do not know either."""
     table = table.with_columns(
         status=pl.col("status").fill_null("ok"),
         repeat=pl.col("repeat").fill_null(0),
@@ -173,9 +183,8 @@ def _filled(path: Path, table: pl.DataFrame) -> pl.DataFrame:
         if len(metrics) > 1 and own not in metrics:
             faults.append(f"{target} has the metrics {', '.join(metrics)}, and the catalogue does not say which counts")
         counting[target] = metrics[0] if len(metrics) == 1 else own
-    _refuse(path, faults)
     counts = pl.col("target").replace_strict(counting, return_dtype=pl.String)
-    return table.with_columns(primary=pl.col("metric") == counts)
+    return table.with_columns(primary=pl.col("metric") == counts), faults
 
 
 def _known(name: str, of: str, table: pl.DataFrame, ask: Callable[[str], object]) -> pl.Expr:

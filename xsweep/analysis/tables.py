@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from xsweep.analysis.design import Design
-from xsweep.analysis.estimate import NO_BAND, Estimate, crossed, t_estimate
+from xsweep.analysis.estimate import NO_BAND, Estimate, Values, crossed, t_estimate
 from xsweep.analysis.gains import ALL, ENGLISH
 from xsweep.analysis.multiple import adjusted
 from xsweep.tasks.catalog import CATALOG
@@ -92,38 +94,37 @@ def gains_table(means: pl.DataFrame, gains: pl.DataFrame, design: Design, langua
 def gains_all_languages(table: pl.DataFrame, cells: pl.DataFrame) -> pl.DataFrame:
     """GAINS_ALL_LANGUAGES from GAINS and ``language_gains``."""
     others = cells.filter(languages="others").sort("target", "language", "seed")
-    by_arm = dict(iter(others.group_by("model", "arm", maintain_order=True)))
+    seeds = others["seed"].n_unique()
+    by_arm = {}
+    for (model, arm), own in others.group_by("model", "arm", maintain_order=True):
+        places = list(own.select("target", "group", "language").gather_every(seeds).iter_rows())
+        by_arm[model, arm] = places, own["gain"].to_numpy().reshape(len(places), seeds)
     rows = []
     for line in table.iter_rows(named=True):
-        own = by_arm[line["model"], line["arm"]]
-        own = own if line["target"] == ALL else own.filter(target=line["target"])
-        found, count = _in_general(own)
+        places, gains = by_arm[line["model"], line["arm"]]
+        kept = [n for n, (target, *_) in enumerate(places) if line["target"] in (ALL, target)]
+        found, count = _in_general(gains[kept], [places[n] for n in kept])
         reason = line["reason"] or found.reason
         rows.append(line | {"low_languages": found.low, "high_languages": found.high, "df_languages": found.df,
                             "n_languages": count, "reason": reason})  # fmt: skip
     return pl.DataFrame(rows, GAINS_ALL_LANGUAGES) if rows else pl.DataFrame(schema=GAINS_ALL_LANGUAGES)
 
 
-def _in_general(cells: pl.DataFrame) -> tuple[Estimate, int]:
-    """The crossed estimate of one arm's cells, languages weighed as the mean over targets weighs them."""
-    broken = cells.group_by("seed").agg(pl.col("gain").null_count()).filter(pl.col("gain") > 0)["seed"].to_list()
-    whole = cells.filter(~pl.col("seed").is_in(broken))
-    count = cells["language"].n_unique()
-    if whole.is_empty():
-        return Estimate(reason="no seed has every language"), count
-    groups = whole.select("target", "group").unique()
-    tasks = dict(groups.group_by("group").len().iter_rows())
-    spoken = dict(whole.select("target", "language").unique().group_by("target").len().iter_rows())
-    share = [1 / (len(tasks) * tasks[g] * spoken[t]) for t, g in whole.select("target", "group").iter_rows()]
-    parts = whole.with_columns(share=pl.Series(share, dtype=pl.Float64))
-    parts = parts.group_by("seed", "language", maintain_order=True).agg(
-        gain=(pl.col("gain") * pl.col("share")).sum() / pl.col("share").sum(), share=pl.col("share").sum()
-    )
-    wide = parts.pivot("language", index="seed", values="gain", maintain_order=True).sort("seed")
-    languages = [name for name in wide.columns if name != "seed"]
-    weights = dict(parts.select("language", "share").unique("language").iter_rows())
-    weighed = np.array([weights[code] for code in languages])
-    return crossed(wide.select(languages).to_numpy(), weighed / weighed.sum()), count
+def _in_general(gains: Values, places: Sequence[tuple[str, str, str]]) -> tuple[Estimate, int]:
+    """The crossed estimate of ``gains`` (places, seeds), languages weighed as the mean over targets weighs them.
+
+    A place is a target, its group and a language; returns how many languages there are too.
+    """
+    whole = gains[:, ~np.isnan(gains).any(axis=0)]
+    codes = list(dict.fromkeys(language for *_, language in places))
+    if not whole.size:
+        return Estimate(reason="no seed has every language"), len(codes)
+    tasks = Counter(group for _, group in {(target, group) for target, group, _ in places})
+    spoken = Counter(target for target, *_ in places)
+    shares = np.array([1 / (len(tasks) * tasks[group] * spoken[target]) for target, group, _ in places])
+    parts = shares * np.array([[language == code for *_, language in places] for code in codes])
+    weights = parts.sum(axis=1)
+    return crossed((parts @ whole / weights[:, None]).T, weights / weights.sum()), len(codes)
 
 
 def averages(frame: pl.DataFrame, design: Design) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import matplotlib
 import polars as pl
 from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
@@ -71,18 +72,22 @@ def _cells(axes: Axes, cells: pl.DataFrame, arms: Sequence[str], targets: Sequen
     axes.set_ylim(len(arms) - 0.5, -0.5)
     axes.set_yticks(range(len(arms)), arms)
     axes.spines[:].set_visible(False)
+    boxes, fills = [], []
     for arm, target, gain, same in cells.select("arm", "target", "gain", "same_data").iter_rows():
         x, y = targets.index(target), arms.index(arm)
         rgba = colours(0.5 + 0.45 * gain / bound) if gain is not None else (0.94, 0.94, 0.94, 1.0)
         bright = 0.299 * rgba[0] + 0.587 * rgba[1] + 0.114 * rgba[2]
         ink = _DARK if bright > 0.5 else _LIGHT
-        place = (x - 0.48, y - 0.46)
-        axes.add_patch(Rectangle(place, 0.96, 0.92, facecolor=rgba, linewidth=0))
+        boxes.append(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92))
+        fills.append(rgba)
         if same:
-            axes.add_patch(Rectangle(place, 0.96, 0.92, fill=False, edgecolor=ink, alpha=0.45, hatch="////", lw=0))
+            axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, fill=False, edgecolor=ink, alpha=0.45,
+                                     hatch="////", lw=0))  # fmt: skip
         box = {"facecolor": rgba, "linewidth": 0, "pad": 1.2} if same else None
-        axes.text(x, y, DASH if gain is None else points(gain, True), ha="center", va="center", fontsize=8, color=ink,
-                  bbox=box)  # fmt: skip
+        said = axes.text(x, y, DASH if gain is None else points(gain, True), ha="center", va="center", fontsize=8,
+                         color=ink, bbox=box)  # fmt: skip
+        said.set_in_layout(False)  # it is inside its cell: measuring it would change nothing
+    axes.add_collection(PatchCollection(boxes, facecolors=fills, linewidths=0))
 
 
 def forest(drawn: pl.DataFrame) -> Figure:

@@ -68,6 +68,24 @@ def headline_rows(table: pl.DataFrame, design: Design) -> list[dict[str, str]]:
     return rows
 
 
+def example_rows(table: pl.DataFrame, design: Design) -> list[dict[str, str]]:
+    """The headline with the bootstrap over seeds and test rows beside the t interval, as strings."""
+    rows = []
+    for row in table.iter_rows(named=True):
+        digits = 2 if row["quantity"].startswith("slope") else 1
+        rows.append(
+            {
+                "what": quantity(row["quantity"], design),
+                "estimate": decimals(row["estimate"], digits, True),
+                "interval": _span(row, digits),
+                "rows": _span({"low": row["low_examples"], "high": row["high_examples"]}, digits),
+                "bca": _span({"low": row["low_bca"], "high": row["high_bca"]}, digits),
+                "reason": row["reason"],
+            }
+        )
+    return rows
+
+
 def slope_rows(table: pl.DataFrame, design: Design) -> list[dict[str, str]]:
     """The slopes that have a value, as strings, and one row for those of a family and reason that have none."""
     rows = []

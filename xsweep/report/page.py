@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -15,9 +15,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from xsweep.analysis.analyse import Analysis, analyse
 from xsweep.analysis.benchmark import benchmark_scores
+from xsweep.analysis.bootstrap import FEW_SEEDS
 from xsweep.analysis.controls import controls
 from xsweep.analysis.design import Design
 from xsweep.analysis.evp import evp
+from xsweep.analysis.examples import Keys, drawn_gains, gains_examples, headline_examples
 from xsweep.analysis.failures import disagreeing
 from xsweep.analysis.frame import frame_of
 from xsweep.analysis.gains import ALL
@@ -32,7 +34,7 @@ from xsweep.report.benchmark import benchmark_tables
 from xsweep.report.checklist import checklist
 from xsweep.report.curve import curve_points
 from xsweep.report.gallery import Shown, plates, write_plate
-from xsweep.report.runs import Keys, keys_of, script_data
+from xsweep.report.runs import keys_of, script_data
 from xsweep.report.style import LOOKS
 from xsweep.report.tables import csv, write_table
 from xsweep.report.words import count, family_name, listed, p_value, size
@@ -83,6 +85,7 @@ def write_report(
     word_blind: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
     regret: Regret | None = None,
     addresses: Mapping[str, str] = MappingProxyType({}),
+    results: Callable[[str], Path] | None = None,
 ) -> Report:
     """Write ``tables/``, ``figures/`` and ``report.html`` under ``out``; returns the page and what it says first.
 
@@ -91,7 +94,8 @@ def write_report(
     open MLflow, or why the scores were not read from it. ``word_blind`` gives the controls of the artificial world:
     task -> language -> points; nothing for a sweep of real tasks. ``regret`` is what transfer between sizes lost, where
     that was measured. ``addresses`` says where a stage's run is tracked, by the stage's key; the page names the key of
-    a run that has none. Equal arguments, equal bytes, but for the seconds in
+    a run that has none. ``results`` gives the folder of a stage's prediction files by its key; without it
+    nothing is said of other test rows. Equal arguments, equal bytes, but for the seconds in
     ``tables/budgets_times.csv``. Raises ``EnvironmentProblem`` when ``out`` cannot be written.
     """
     frame = frame_of(sweep, records, scores)
@@ -109,10 +113,25 @@ def write_report(
         **({"controls": controls(word_blind, scores, spent, sweep)} if word_blind else {}),
     }
     text = sweep_text.strip("\n")
-    source = _Source(sweep.name, command, tracking_note, caveats, sweep, text, regret, keys_of(scores), addresses)
+    keys = keys_of(scores)
+    source = _Source(sweep.name, command, tracking_note, caveats, sweep, text, regret, keys, addresses)
+    if results:
+        extra |= _on_other_rows(found, frame, keys, results)
     with guarded(out):
         write_atomic(out / "tables" / "budgets_times.csv", csv(budget_times(records)).encode())
     return _write(out, found, extra, source)
+
+
+def _on_other_rows(
+    found: Analysis, frame: pl.DataFrame, keys: Keys, results: Callable[[str], Path]
+) -> dict[str, pl.DataFrame]:
+    """The tables of the bootstrap over seeds and test rows."""
+    design, tables = found.design, found.tables
+    drawn = drawn_gains(frame, design, keys, results)
+    return {
+        "gains_examples": gains_examples(drawn, tables["gains"], design),
+        "headline_examples": headline_examples(drawn, tables["family_gains"], tables["headline"], design),
+    }
 
 
 def write_scores_report(out: Path, frame: pl.DataFrame, name: str, command: str) -> Report:
@@ -168,6 +187,8 @@ def _context(
         "headline": numbers.headline_rows(tables["headline"], design),
         "slopes": numbers.slope_rows(tables["slopes"], design),
         "claims": numbers.claim_rows(tables["claims"]),
+        "examples": numbers.example_rows(tables["headline_examples"], design) if "headline_examples" in tables else [],
+        "few_seeds": FEW_SEEDS if len(design.units) < FEW_SEEDS else 0,
         "equivalence": numbers.equivalence_rows(tables["equivalence"], design),
         "three_ways": numbers.three_way_rows(tables["three_ways"], design),
         "failures": tables["failures"].filter(pl.col("rate") > 0).to_dicts(),

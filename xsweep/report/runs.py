@@ -9,11 +9,9 @@ from typing import Any
 import polars as pl
 
 from xsweep.analysis.design import Design
+from xsweep.analysis.examples import Keys
 from xsweep.analysis.gains import ENGLISH
 from xsweep.report.gallery import Shown
-
-Keys = Mapping[tuple[str, str, str, int], str]
-"""Model, arm, target, seed -> key of the stage that scored it."""
 
 
 def keys_of(scores: pl.DataFrame) -> Keys:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import matplotlib.style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, fontManager
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 INK, MUTED, GRID, PAPER = "#1b1f24", "#59636e", "#d8dee4", "#ffffff"
@@ -43,11 +47,16 @@ LOOKS = {
     "text": Look("#9a6b4f", ">", (2, 3)),
 }
 
+_FONT = "xsweep Sans"
+"""DejaVu Sans with the letters of European scripts alone; what else a name may hold is taken from the whole font."""
+_LETTERS = (range(0x20, 0x530), range(0x2000, 0x2300))
+
 _STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "xsweep",
     "pdf.fonttype": 42,  # TrueType, which journals take
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so the bytes do not depend on the machine's fonts
+    # It comes with matplotlib, so the bytes do not depend on the machine's fonts.
+    "font.family": [_FONT, "DejaVu Sans"],
     "font.size": 8.5,
     "text.color": INK,
     "axes.labelcolor": INK,
@@ -74,6 +83,7 @@ _STYLE = {
 @contextmanager
 def styled() -> Iterator[None]:
     """Matplotlib with the look of the report inside, and as it was after."""
+    _register()
     with matplotlib.style.context(["default", _STYLE]):
         yield
 
@@ -83,7 +93,7 @@ def svg(figure: Figure, title: str, description: str) -> str:
     text = _saved(figure, "svg", {"Date": None, "Creator": None, "Title": title}).decode()
     end = text.index("</title>") + len("</title>")
     text = f"{text[:end]}\n <desc>{_escaped(description)}</desc>{text[end:]}"
-    return text.replace("'DejaVu Sans'", FONTS)
+    return text.replace(f"'{_FONT}', 'DejaVu Sans'", FONTS)
 
 
 def settle(figure: Figure) -> None:
@@ -101,6 +111,31 @@ def pdf(figure: Figure, title: str) -> bytes:
 def png(figure: Figure) -> bytes:
     """The figure as PNG at 300 dots per inch."""
     return _saved(figure, "png", {"Software": None})
+
+
+@cache
+def _register() -> TemporaryDirectory[str]:
+    """Make the small font known; it lives as long as the program.
+
+    Every PDF has its fonts cut down to its letters, and a large font is read for that as if it were new each time.
+    """
+    from fontTools import subset
+
+    folder = TemporaryDirectory(prefix="xsweep-fonts-")
+    options = subset.Options(layout_features=[], notdef_outline=True, name_IDs=["*"], recalc_timestamp=False)
+    options.drop_tables += ["FFTM"]  # a time stamp, which the library would warn of
+    for weight in ("normal", "bold"):
+        font = subset.load_font(findfont(FontProperties(family="DejaVu Sans", weight=weight)), options)
+        cut = subset.Subsetter(options)
+        cut.populate(unicodes=[letter for letters in _LETTERS for letter in letters])
+        cut.subset(font)
+        for record in font["name"].names:
+            if record.nameID in (1, 3, 4, 6, 16):
+                record.string = _FONT if record.nameID != 6 else f"xsweepSans-{weight}"
+        path = Path(folder.name) / f"{weight}.ttf"
+        subset.save_font(font, path, options)
+        fontManager.addfont(path)
+    return folder
 
 
 def _saved(figure: Figure, kind: str, metadata: dict[str, str | None]) -> bytes:

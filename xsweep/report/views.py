@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import polars as pl
@@ -63,32 +64,36 @@ def _gain_cell(row: Mapping[str, Any] | None, reason: str, unit: str) -> GainCel
 
 def score_tables(design: Design, scores: pl.DataFrame) -> list[dict[str, Any]]:
     """One table per target: mean over seeds of the metric that counts, per model, arm and language."""
+    primary = scores.filter("primary")
+    cells = primary.group_by("target", "model", "arm", "language").agg(pl.col("score").mean())
+    means = {(target, model, arm, code): mean for target, model, arm, code, mean in cells.iter_rows()}
+    runs = primary.group_by("target", "model", "arm").agg(
+        pl.col("seed").n_unique(), odd=(pl.col("status") == "degenerate").any()
+    )
+    made = {(target, model, arm): (seeds, odd) for target, model, arm, seeds, odd in runs.iter_rows()}
+    metrics = dict(primary.select("target", "metric").unique("target", keep="first").iter_rows())
+    planned = len(design.seeds)
     tables = []
     for target, languages in design.targets.items():
-        own = scores.filter("primary", target=target)
         order = sorted(languages, key=lambda code: (code != ENGLISH, code))
-        rows = [
-            {"model": model, "arm": arm, **_means(own.filter(model=model.name, arm=arm), order, len(design.seeds))}
-            for model in design.models
-            for arm in design.arms
-            if (arm, target) not in design.left_out
-        ]
-        tables.append({"target": target, "metric": next(iter(own["metric"]), ""), "languages": order, "rows": rows})
+        rows = []
+        for model, arm in product(design.models, (a for a in design.arms if (a, target) not in design.left_out)):
+            own = {code: means.get((target, model.name, arm, code)) for code in order}
+            others = [mean for code, mean in own.items() if code != ENGLISH]
+            known = [mean for mean in others if mean is not None]
+            seeds, odd = made.get((target, model.name, arm), (0, False))
+            rows.append(
+                {
+                    "model": model,
+                    "arm": arm,
+                    "cells": [points(mean) for mean in own.values()],
+                    "others": points(statistics.fmean(known)) if known and len(known) == len(others) else DASH,
+                    "seeds": "" if seeds == planned else f"{seeds} of {count(planned, 'seed')}",
+                    "degenerate": odd,
+                }
+            )
+        tables.append({"target": target, "metric": metrics.get(target, ""), "languages": order, "rows": rows})
     return tables
-
-
-def _means(own: pl.DataFrame, languages: Sequence[str], planned: int) -> dict[str, Any]:
-    values: dict[str, list[float]] = {code: own.filter(language=code)["score"].to_list() for code in languages}
-    means = [statistics.fmean(found) if found else None for found in values.values()]
-    others = [mean for mean, code in zip(means, languages, strict=True) if code != ENGLISH]
-    known = [mean for mean in others if mean is not None]
-    seeds = own["seed"].n_unique()
-    return {
-        "cells": [points(mean) for mean in means],
-        "others": points(statistics.fmean(known)) if known and len(known) == len(others) else DASH,
-        "seeds": "" if seeds == planned else f"{seeds} of {count(planned, 'seed')}",
-        "degenerate": bool((own["status"] == "degenerate").any()),
-    }
 
 
 def control_rows(table: pl.DataFrame) -> list[dict[str, Any]]:
