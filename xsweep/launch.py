@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 SHIP_EVERY = 20.0
 """Seconds between two looks for ended stages that MLflow lacks."""
+SHIP_LAST = 120.0
+"""Seconds that MLflow has at the end of a launch to take what it lacks; what is left waits for ``xsweep sync``."""
 
 
 class Campaign:
@@ -47,10 +49,10 @@ class Campaign:
     ``file`` is what it was read from; None for one that was made in Python, whose report prints its values instead.
     """
 
-    def __init__(self, sweep: Sweep, file: Path | None, store: Path, sources: Sources, tracking: str) -> None:
+    def __init__(self, sweep: Sweep, file: Path | None, store: Path | str, sources: Sources, tracking: str) -> None:
         self.sweep, self.file, self.sources, self.tracking = sweep, file, sources, tracking
         self.plan: Plan = build_plan(sweep)
-        self.store = Store(store.resolve())
+        self.store = Store(store)
         self.command = f"xsweep run {file}" if file else "xsweep.run(sweep)"
 
     @classmethod
@@ -64,7 +66,7 @@ class Campaign:
         """
         if not isinstance(sweep, Sweep):
             file, sweep = Path(sweep), load_sweep(sweep)
-        return cls(sweep, file, Path(store), Sources.of(mirrors), tracking_of(tracking, Path(store)))
+        return cls(sweep, file, store, Sources.of(mirrors), tracking_of(tracking, Store(store).root))
 
     @property
     def text(self) -> str:
@@ -81,7 +83,7 @@ class Campaign:
         prints = self.survey(lambda text: watch(Event("note", text)))
         checking = time.monotonic() - begin
         started = self._launch(prints)
-        with _Shipper(lambda: self.sync(prints, started)):
+        with _Shipper(lambda going: self.sync(prints, started, going)):
             outcome = run(
                 self.plan, self.store, prints, self.sources, address=address, wait_seconds=wait_seconds, watch=watch
             )
@@ -94,10 +96,10 @@ class Campaign:
         """Check and fingerprint all that the sweep reads; raises ``DataError``."""
         return survey(self.sweep, self.sources, note)
 
-    def sync(self, prints: Prints, launch: Launch | None = None) -> int:
-        """Write every ended stage that MLflow lacks; returns how many."""
+    def sync(self, prints: Prints, launch: Launch | None = None, going: Callable[[], bool] = lambda: True) -> int:
+        """Write every ended stage that MLflow lacks, as long as ``going`` holds; returns how many."""
         records = collect(Resolver(self.plan, prints, self.store))
-        return sync(self.sweep.name, records, self.tracking, launch or self._launch(prints))
+        return sync(self.sweep.name, records, self.tracking, launch or self._launch(prints), going)
 
     def report(
         self, prints: Prints, launch: Launch | None = None, watch: Callable[[Event], None] = lambda _: None
@@ -106,12 +108,14 @@ class Campaign:
         resolver = Resolver(self.plan, prints, self.store)
         records = collect(resolver)
         read = self._read(records, prints, launch, watch)
-        folder = self.store.root / "reports" / self.sweep.name
-        return write_report(
+        folder = self.store.report(self.sweep.name)
+        report = write_report(
             folder, self.sweep, self.text, records, read.scores, command=self.command, tracking_note=read.note,
             caveats=[self.sweep.description] if self.sweep.description else [], word_blind=self._word_blind(),
             regret=resolver.regret(), addresses=read.addresses, results=self.store.results,
         )  # fmt: skip
+        self.store.publish_report(self.sweep.name)
+        return report
 
     def frame(self, prints: Prints) -> pl.DataFrame:
         """FRAME of every planned cell, read as the report reads it."""
@@ -125,13 +129,17 @@ class Campaign:
         """The scores as tracked, once all is; the store's own where tracking is out of reach or holds others."""
         scores, place = scores_from_records(records), shown(self.tracking)
         try:
-            sync(self.sweep.name, records, self.tracking, launch or self._launch(prints))
+            end = time.monotonic() + SHIP_LAST
+            sync(
+                self.sweep.name, records, self.tracking, launch or self._launch(prints), lambda: time.monotonic() < end
+            )
             found = runs(self.tracking, self.sweep.name)
         except EnvironmentProblem as problem:
             note = f"Tracking could not be reached, so this was read from the store: {problem}"
-            watch(Event("note", note))
+            unsent = f"{problem}; send them with: xsweep sync {self.file} --tracking {place}"
+            watch(Event("note", unsent if self.file else str(problem)))
             return _Scores(scores, note, {})
-        note = f"Read from MLflow at {place}. To open it: xsweep ui --store {self.store.root}"
+        note = f"Read from MLflow at {place}. To open it: xsweep ui --store {self.store.where}"
         if not scores_from_runs(found, {r.key for r in records if r.key}).equals(scores):
             note = f"MLflow at {place} does not hold what the store holds; read from the store."
         return _Scores(scores, note, addresses(self.tracking, found))
@@ -146,7 +154,10 @@ class Campaign:
 
     def _launch(self, prints: Prints) -> Launch:
         plan = plan_text(self.plan, Resolver(self.plan, prints, self.store))
-        return Launch(uuid.uuid4().hex, datetime.now(UTC), self.command, plan, self.text)
+        return Launch(
+            uuid.uuid4().hex, datetime.now(UTC), self.command, plan, self.text,
+            store=self.store.where, report=str(self.store.report(self.sweep.name) / "report.html"),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -161,7 +172,7 @@ class _Scores:
 class _Shipper:
     """A thread that brings ended stages to MLflow while the sweep runs; training never waits for it."""
 
-    def __init__(self, ship: Callable[[], object]) -> None:
+    def __init__(self, ship: Callable[[Callable[[], bool]], object]) -> None:
         self._ship = ship
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="shipper", daemon=True)
@@ -176,6 +187,6 @@ class _Shipper:
     def _loop(self) -> None:
         while not self._stop.wait(SHIP_EVERY):
             try:
-                self._ship()
+                self._ship(lambda: not self._stop.is_set())
             except EnvironmentProblem:
                 continue  # the store has it all; the last sync says what is wrong

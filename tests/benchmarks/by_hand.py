@@ -115,9 +115,10 @@ class Part:
 
 
 def _rows(task: Any, tokenizer: Any, part: Any, language: str | None) -> Part:
+    from xsweep.store.files import default_cache
     from xsweep.tasks.examples import load_split
     from xsweep.tasks.formats import FORMATS
-    from xsweep.tasks.source import Sources, default_cache
+    from xsweep.tasks.source import Sources
 
     examples = load_split(task, part, Sources(cache=default_cache()), language).examples
     return Part(FORMATS[task.format].encode(examples, task, tokenizer), list(examples))

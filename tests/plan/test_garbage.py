@@ -63,8 +63,8 @@ def test_a_beginning_that_a_decided_search_left_goes(tmp_path: Path) -> None:
     assert study
     mine = at.trial(study, Hyper(1e-4, 1)).beginning
     for key in (mine, "another"):
-        (at.store.beginning(key) / "until-1").mkdir(parents=True)
-        (at.store.beginning(key) / "until-1" / "state").write_bytes(b"12345")
+        (at.store.beginning(key).path / "until-1").mkdir(parents=True)
+        (at.store.beginning(key).path / "until-1" / "state").write_bytes(b"12345")
     assert unneeded(at).beginnings == {}
     hyper = {"lr": 1e-4, "epochs": 1}
     at.store.decide(study.address, {"hyper": hyper, "trials": [{"number": 0, **hyper}]})

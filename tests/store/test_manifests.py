@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,25 +19,16 @@ WHOLE = Manifest(
 )
 
 
-def write(path: Path, value: Any) -> Path:
-    path.write_text(json.dumps(value))
-    return path
-
-
-def test_round_trip(tmp_path: Path) -> None:
-    path = tmp_path / "manifest.json"
-    path.write_bytes(WHOLE.to_json())
-    assert read_manifest(path) == WHOLE
+def test_round_trip() -> None:
+    assert read_manifest(WHOLE.to_json(), "here") == WHOLE
     assert list(WHOLE.weights) == ["weights/m"]
 
 
-def test_cut_anywhere_it_is_never_read_as_whole(tmp_path: Path) -> None:
-    path = tmp_path / "manifest.json"
+def test_cut_anywhere_it_is_never_read_as_whole() -> None:
     whole = WHOLE.to_json()
     for length in range(len(whole) - 1):  # without its last newline it is whole still
-        path.write_bytes(whole[:length])
         with pytest.raises(EnvironmentProblem, match=r"manifest\.json"):
-            read_manifest(path)
+            read_manifest(whole[:length], "manifest.json")
 
 
 def test_numbers_that_are_none_become_null() -> None:
@@ -60,16 +50,16 @@ def test_numbers_that_are_none_become_null() -> None:
         ({"files": {"results/m": 3}}, "results/m is not whole"),
     ],
 )
-def test_other_contents_are_refused(tmp_path: Path, change: dict[str, Any], words: str) -> None:
-    path = write(tmp_path / "manifest.json", {**json.loads(WHOLE.to_json()), **change})
+def test_other_contents_are_refused(change: dict[str, Any], words: str) -> None:
+    changed = json.dumps({**json.loads(WHOLE.to_json()), **change})
     with pytest.raises(EnvironmentProblem, match=words):
-        read_manifest(path)
+        read_manifest(changed.encode(), "here")
 
 
 @pytest.mark.parametrize("value", [[], None, 3, {}, "manifest"])
-def test_other_json_is_no_manifest(tmp_path: Path, value: Any) -> None:
+def test_other_json_is_no_manifest(value: Any) -> None:
     with pytest.raises(EnvironmentProblem, match="this is no manifest"):
-        read_manifest(write(tmp_path / "manifest.json", value))
+        read_manifest(json.dumps(value).encode(), "here")
 
 
 @pytest.mark.parametrize(("status", "final"), [("ok", True), ("pruned", True), ("diverged", True), ("failed", False)])

@@ -9,7 +9,8 @@ import pytest
 
 from tests.tasks.made import Mirror, pairs
 from xsweep.errors import DataError
-from xsweep.tasks.source import Sources, default_cache
+from xsweep.store.files import default_cache
+from xsweep.tasks.source import Sources
 from xsweep.tasks.task import Data
 
 SET = Data(dataset="org/set", split="train")

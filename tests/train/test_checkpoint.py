@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from xsweep.errors import EnvironmentProblem
+from xsweep.store.local import LocalFolder
 from xsweep.train.checkpoint import VERSION, Checkpoints, newest, own_rows
 from xsweep.train.world import World
 
@@ -15,7 +16,7 @@ ALONE = World(0, 1, torch.device("cpu"))
 
 
 def save(folder: Path, step: int) -> Path:
-    Checkpoints(folder, ALONE, 0).save(step, {"a": torch.full((3,), float(step))}, {"tokens": step})
+    Checkpoints(LocalFolder(folder), ALONE, 0).save(step, {"a": torch.full((3,), float(step))}, {"tokens": step})
     return folder / f"checkpoint-{step}"
 
 
@@ -24,7 +25,7 @@ def test_the_newest_is_read_back_with_the_random_state(tmp_path: Path) -> None:
     torch.manual_seed(5)
     save(tmp_path, 12)
     drawn = torch.rand(4)
-    saved = Checkpoints(tmp_path, ALONE, 0).load()
+    saved = Checkpoints(LocalFolder(tmp_path), ALONE, 0).load()
     assert saved is not None
     assert (saved.step, saved.state, saved.tensors["a"].tolist()) == (12, {"tokens": 12}, [12.0] * 3)
     assert torch.equal(drawn, torch.rand(4))
@@ -45,15 +46,15 @@ def test_what_is_not_whole_does_not_count(tmp_path: Path, damage: str) -> None:
         tensors.unlink()
     else:
         marker.write_text(json.dumps({**json.loads(marker.read_text()), "version": 2}))
-    assert newest(tmp_path) == 3
+    assert newest(LocalFolder(tmp_path)) == 3
     shutil.rmtree(tmp_path / "checkpoint-3")
-    assert Checkpoints(tmp_path, ALONE, 0).load() is None
+    assert Checkpoints(LocalFolder(tmp_path), ALONE, 0).load() is None
 
 
 def test_due_by_the_clock(tmp_path: Path) -> None:
-    assert Checkpoints(tmp_path, ALONE, 0).due()
-    assert not Checkpoints(tmp_path, ALONE, 1e9).due()
-    assert not Checkpoints(tmp_path, World(1, 2, torch.device("cpu")), 0).due()
+    assert Checkpoints(LocalFolder(tmp_path), ALONE, 0).due()
+    assert not Checkpoints(LocalFolder(tmp_path), ALONE, 1e9).due()
+    assert not Checkpoints(LocalFolder(tmp_path), World(1, 2, torch.device("cpu")), 0).due()
 
 
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 4), (4, 3), (3, 8)])
@@ -65,14 +66,14 @@ def test_rows_are_cut_anew_for_another_number_of_workers(tmp_path: Path, before:
     for rank in range(before):
         mine = own_rows(5, rank, before)
         held = {name: value[mine].contiguous() for name, value in whole.items()}
-        Checkpoints(tmp_path, Lone(rank, before), 0)._write(
-            folder, {**held, "a:step": torch.tensor(7.0)}, {"tokens": 3}
+        Checkpoints(LocalFolder(tmp_path), Lone(rank, before), 0)._write(
+            LocalFolder(folder), {**held, "a:step": torch.tensor(7.0)}, {"tokens": 3}
         )
     marker = {"version": VERSION, "step": 7, "world": before, "cut": cut if before > 1 else {}}
     files = {path.name: path.stat().st_size for path in folder.glob("rank-*")}
     (folder / "whole.json").write_text(json.dumps({**marker, "files": files}))
     for rank in range(after):
-        saved = Checkpoints(tmp_path, Lone(rank, after), 0).load(cut if after > 1 else {})
+        saved = Checkpoints(LocalFolder(tmp_path), Lone(rank, after), 0).load(cut if after > 1 else {})
         assert saved is not None
         assert (saved.step, saved.workers, saved.state) == (7, before, {"tokens": 3})
         assert saved.tensors["a:step"].item() == 7
@@ -88,7 +89,7 @@ def test_what_was_changed_on_disk_is_refused(tmp_path: Path) -> None:
     data[-1] ^= 1
     tensors.write_bytes(data)
     with pytest.raises(EnvironmentProblem, match=r"rank-0\.safetensors: not as it was written; remove"):
-        Checkpoints(tmp_path, ALONE, 0).load()
+        Checkpoints(LocalFolder(tmp_path), ALONE, 0).load()
 
 
 class Lone(World):

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from xsweep.tasks.source import Sources
 
 SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP", help="The sweep file, such as sweeps/pilot.yaml.")]
-StoreFolder = Annotated[Path, typer.Option("--store", envvar="XSWEEP_STORE", help="Folder that keeps every result.")]
+StoreFolder = Annotated[
+    str,
+    typer.Option("--store", envvar="XSWEEP_STORE", help="What keeps every result: a folder, or s3://BUCKET/PREFIX."),
+]
 Mirrors = Annotated[
     list[Path] | None,
     typer.Option("--mirror", help="Folder of data sets and models (ORG--NAME/...); then no hub is asked. Repeatable."),
@@ -25,7 +28,7 @@ Tracking = Annotated[
     typer.Option("--tracking", envvar="MLFLOW_TRACKING_URI", help="MLflow store; SQLite inside --store by default."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-DEFAULT_STORE = Path("runs")
+DEFAULT_STORE = "runs"
 
 
 def load(sweep: Path) -> Sweep:
@@ -42,7 +45,7 @@ def sources_of(mirror: list[Path] | None) -> Sources:
     return Sources.of(mirror)
 
 
-def campaign_of(sweep: Path, store: Path, mirror: list[Path] | None, tracking: str | None) -> Campaign:
+def campaign_of(sweep: Path, store: str, mirror: list[Path] | None, tracking: str | None) -> Campaign:
     """The sweep with the places that it is kept in; a wrong file answers before anything heavy is imported."""
     spec = load(sweep)
     from xsweep.launch import Campaign

@@ -153,9 +153,13 @@ def ui(store: StoreFolder = DEFAULT_STORE, tracking: Tracking = None, port: int 
 
     Example: xsweep ui --store runs
     """
-    from xsweep.tracking.client import tracking_of
+    from xsweep.store.store import Store
+    from xsweep.tracking.client import shown, tracking_of
 
-    uri = tracking_of(tracking, store)
+    uri = tracking_of(tracking, Store(store).root)
+    if uri.startswith(("http://", "https://")):
+        typer.echo(f"A server has the runs; open {shown(uri)}")
+        return
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", "127.0.0.1"]
     os.execv(sys.executable, [*command, "--port", str(port)])
 

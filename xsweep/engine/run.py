@@ -87,7 +87,7 @@ def run(
             check_space(launch.resolver)
             from xsweep.train.stage import Context  # brings torch, which an idle launch does not need
 
-            context, groups = Context(store.root, sources), plan.sweep.layout.groups
+            context, groups = Context(store.where, sources), plan.sweep.layout.groups
             gangs = {model.name: launch.resolver.layout(model.name).gang for model in plan.sweep.models}
 
             def note(text: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 from xsweep.errors import StoreFull
 from xsweep.plan.resolve import Resolver
 
@@ -16,13 +14,13 @@ def check_space(resolver: Resolver) -> None:
 
     Counted at four bytes a parameter; nothing is said where parameters are unknown.
     """
-    root = resolver.store.root
+    free = resolver.store.free()
+    if free is None:
+        return
     needed = _BESIDE + weights_to_write(resolver) + beginnings_to_write(resolver)
-    standing = next(folder for folder in (root, *root.parents) if folder.is_dir())
-    free = shutil.disk_usage(standing).free
     if free < needed:
         what = f"{free / 1e9:.2f} GB are free, and the sweep needs about {needed / 1e9:.2f} GB"
-        raise StoreFull(f"{root}: {what}; free some, or choose another --store")
+        raise StoreFull(f"{resolver.store.where}: {what}; free some, or choose another --store")
 
 
 def weights_to_write(resolver: Resolver) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from xsweep.plan.records import collect
 from xsweep.plan.resolve import Resolver
@@ -49,7 +48,7 @@ def unneeded(resolver: Resolver) -> Garbage:
         manifest = record.manifest
         if manifest and record.key not in needed and resolver.store.has_weights(manifest.key):
             found[manifest.key] = sum(entry["bytes"] for entry in manifest.weights.values())
-    return Garbage(found, {key: _size(resolver.store.beginning(key)) for key in _beginnings(resolver)})
+    return Garbage(found, {key: sum(resolver.store.beginning(key).held().values()) for key in _beginnings(resolver)})
 
 
 def _beginnings(resolver: Resolver) -> list[str]:
@@ -63,10 +62,6 @@ def _beginnings(resolver: Resolver) -> list[str]:
                 hyper = Hyper(run["lr"], run["epochs"], run.get("until"))
                 left.append(resolver.trial(study, hyper).beginning)
     return sorted(there.intersection(left))
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _starts(resolver: Resolver) -> Iterator[Stage]:

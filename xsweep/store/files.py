@@ -1,4 +1,4 @@
-"""Every byte of the store passes through here: a temporary name, fsync, rename, fsync of the folder."""
+"""Files of this machine that must be whole or absent: a temporary name, fsync, rename, fsync of the folder."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from xsweep.errors import EnvironmentProblem, StoreFull
 
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def default_cache() -> Path:
+    """``$XSWEEP_CACHE``, or ``xsweep`` in the user's cache folder."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("XSWEEP_CACHE") or base / "xsweep")
 
 
 def slug(name: str) -> str:
@@ -89,6 +96,11 @@ def sha256_once(path: Path) -> str:
     """The same, read once per process while the file's size, time and inode stay as they are."""
     state = path.stat()
     return _remembered(path, state.st_size, state.st_mtime_ns, state.st_ino)
+
+
+def intact(path: Path, entry: Mapping[str, Any]) -> bool:
+    """Whether a file has the ``bytes`` and the ``sha256`` that its manifest says; the digest is read once."""
+    return path.is_file() and path.stat().st_size == entry["bytes"] and sha256_once(path) == entry["sha256"]
 
 
 @lru_cache(maxsize=4096)

@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 from xsweep.errors import EnvironmentProblem
@@ -64,16 +63,16 @@ class Manifest:
         return (json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Read and check a manifest; raises ``EnvironmentProblem`` naming ``path`` when it is not whole."""
+def read_manifest(data: bytes, where: str) -> Manifest:
+    """Read and check a manifest; raises ``EnvironmentProblem`` naming ``where`` when it is not whole."""
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(data)
     except ValueError as error:
-        raise EnvironmentProblem(f"{path}: the manifest cannot be read: {error}") from error
+        raise EnvironmentProblem(f"{where}: the manifest cannot be read: {error}") from error
     try:
         return _checked(value)
     except ValueError as error:
-        raise EnvironmentProblem(f"{path}: {error}") from error
+        raise EnvironmentProblem(f"{where}: {error}") from error
 
 
 _TYPES: Mapping[str, tuple[type, ...]] = {

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xsweep.errors import DataError, EnvironmentProblem, UsageError
-from xsweep.store.files import guarded, write_atomic
+from xsweep.store.files import default_cache, guarded, write_atomic
 from xsweep.store.keys import content_key
 from xsweep.tasks import hub
 from xsweep.tasks.conll import read_conll
@@ -28,12 +28,6 @@ if TYPE_CHECKING:
     import pyarrow
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-
-
-def default_cache() -> Path:
-    """``$XSWEEP_CACHE``, or ``xsweep`` in the user's cache folder."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(os.environ.get("XSWEEP_CACHE") or base / "xsweep")
 
 
 @dataclass(frozen=True)

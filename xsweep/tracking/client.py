@@ -23,16 +23,17 @@ PATIENCE = 4.0
 
 _SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 """Bounded waiting instead of MLflow's own minutes; what the user has set stands."""
 
 
-def tracking_of(uri: str | None, store: Path) -> str:
-    """Where MLflow keeps the runs: at ``uri``, else as ``$MLFLOW_TRACKING_URI`` says, else in a file in ``store``."""
-    return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store.resolve() / 'mlflow.db'}"
+def tracking_of(uri: str | None, home: Path) -> str:
+    """Where MLflow keeps the runs: at ``uri``, else as ``$MLFLOW_TRACKING_URI`` says, else in a file in ``home``."""
+    return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.resolve() / 'mlflow.db'}"
 
 
 @contextmanager

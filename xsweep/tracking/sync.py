@@ -8,14 +8,14 @@ written, is deleted (MLflow keeps deleted runs until its own garbage collection)
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from xsweep.errors import EnvironmentProblem
 from xsweep.plan.records import Record
-from xsweep.tracking.client import sqlite_file, tracking
+from xsweep.tracking.client import shown, sqlite_file, tracking
 from xsweep.tracking.facts import Facts, distinct, facts, manifests
 from xsweep.tracking.reader import Run, experiment, runs
 
@@ -28,6 +28,13 @@ _BATCH = 1000
 """MLflow's limit of metrics in one call."""
 
 
+class Unsent(EnvironmentProblem):
+    """The tracking store has not taken all; what it has stays, and is not sent again."""
+
+    def __init__(self, runs: str, problem: str) -> None:
+        super().__init__(f"{problem}; {runs} unsent")
+
+
 @dataclass(frozen=True)
 class Launch:
     """One start of the program on a sweep: what its parent run says."""
@@ -37,31 +44,62 @@ class Launch:
     command: str
     plan_text: str
     sweep_yaml: str
+    store: str = ""
+    """Address of the store."""
+    report: str = ""
+    """Where its report is, or will be."""
 
 
-def sync(sweep_name: str, records: Sequence[Record], uri: str, launch: Launch) -> int:
+def sync(
+    sweep_name: str, records: Sequence[Record], uri: str, launch: Launch, going: Callable[[], bool] = lambda: True
+) -> int:
     """Bring the tracking store at ``uri`` level with ``records``; returns how many stages were written.
 
-    A launch that has nothing to write leaves no parent run. Raises ``EnvironmentProblem`` when the tracking store
-    cannot be reached or refuses; what was written until then stays and is not written again.
+    A launch that has nothing to write leaves no parent run. Raises ``Unsent`` when the tracking store cannot be
+    reached, refuses, or was not done while ``going`` held; what was written until then stays and is not written again.
     """
     ended = manifests(records)
     told = {key: facts(record, ended) for key, record in distinct(records).items()}
-    known = runs(uri, sweep_name)
-    stale = [run for run in known if _stale(run, told)]
-    kept = {run.tags.get("xsweep.key") for run in known} - {run.tags.get("xsweep.key") for run in stale}
-    missing = {key: fact for key, fact in told.items() if key not in kept}
-    if not missing:
+    try:
+        known = runs(uri, sweep_name)
+    except EnvironmentProblem as problem:
+        raise Unsent(f"up to {len(told)} runs", str(problem)) from problem
+    kept, doomed = _sorted_out(known, told)
+    missing = [fact for key, fact in told.items() if key not in kept]
+    if not missing and not doomed:
         return 0
-    with tracking(uri) as client:
-        home = _experiment(client, sweep_name, uri)
-        parent = next((run.id for run in known if run.tags.get("xsweep.launch") == launch.id), None)
-        parent = parent or _parent(client, home, launch)
-        for run in stale:
-            client.delete_run(run.id)
-        for fact in missing.values():
-            _write(client, home, parent, fact)
-    return len(missing)
+    written = 0
+    try:
+        with tracking(uri) as client:
+            home = _experiment(client, sweep_name, uri)
+            parent = next((run.id for run in known if run.tags.get("xsweep.launch") == launch.id), None)
+            parent = parent or (_parent(client, home, launch) if missing else "")
+            for run in doomed:
+                client.delete_run(run.id)
+            for fact in missing:
+                if not going():
+                    raise EnvironmentProblem(f"MLflow at {shown(uri)} takes runs too slowly")
+                _write(client, home, parent, fact)
+                written += 1
+    except EnvironmentProblem as problem:
+        raise Unsent(f"{len(missing) - written} runs", str(problem)) from problem
+    return written
+
+
+def _sorted_out(known: Sequence[Run], told: Mapping[str, Facts]) -> tuple[set[str], list[Run]]:
+    """Keys of the stages that have their run, and the runs that are to go: half written, out of date, or second ones.
+
+    A call whose answer was lost is made again, so that one stage can be met twice.
+    """
+    kept: set[str] = set()
+    doomed = []
+    for run in known:
+        key = run.tags.get("xsweep.key", "")
+        if key in kept or _stale(run, told):
+            doomed.append(run)
+        elif key in told:
+            kept.add(key)
+    return kept, doomed
 
 
 def _stale(run: Run, told: Mapping[str, Facts]) -> bool:
@@ -74,7 +112,7 @@ def _experiment(client: MlflowClient, sweep_name: str, uri: str) -> str:
     name = experiment(sweep_name)
     found = client.get_experiment_by_name(name)
     if found is None:
-        file = sqlite_file(uri)  # nothing is put there, but MLflow would note the current folder
+        file = sqlite_file(uri)  # beside the database; MLflow would take the current folder
         return client.create_experiment(name, str(file.resolve().parent / "artifacts") if file else None)
     if found.lifecycle_stage != "active":
         restore = f"mlflow experiments restore -x {found.experiment_id}"
@@ -83,9 +121,11 @@ def _experiment(client: MlflowClient, sweep_name: str, uri: str) -> str:
 
 
 def _parent(client: MlflowClient, home: str, launch: Launch) -> str:
-    note = f"```\n{launch.plan_text.strip()}\n```\n\n`{launch.command}`\n\n```yaml\n{launch.sweep_yaml.strip()}\n```"
+    places = [("Report", launch.report), ("Store", launch.store), ("Command", launch.command)]
+    note = "\n".join(f"- {name}: `{place}`" for name, place in places if place)
+    note += f"\n\n```\n{launch.plan_text.strip()}\n```\n"
     if len(note) > _LONGEST_TAG:
-        note = note[: _LONGEST_TAG - 40] + "\n... (cut)\n```"
+        note = note[: _LONGEST_TAG - 60] + "\n... (the rest is in plan.txt)\n```"
     tags = {
         "xsweep.launch": launch.id,
         "xsweep.stage": "launch",
@@ -95,9 +135,21 @@ def _parent(client: MlflowClient, home: str, launch: Launch) -> str:
     started = launch.started
     run = client.create_run(
         home, start_time=int(started.timestamp() * 1000), tags=tags, run_name=f"launch {started:%Y-%m-%d %H:%M}"
-    )
-    client.set_terminated(run.info.run_id, "FINISHED")
-    return str(run.info.run_id)
+    ).info.run_id
+    _attach(client, run, {"plan.txt": launch.plan_text, "sweep.yaml": launch.sweep_yaml})
+    client.set_terminated(run, "FINISHED")
+    return str(run)
+
+
+def _attach(client: MlflowClient, run: str, texts: Mapping[str, str]) -> None:
+    """Put texts beside a run; a store of artifacts that takes none is noted, and keeps no run from being written."""
+    for name, text in texts.items():
+        try:
+            client.log_text(run, text, name)
+        except Exception as error:  # whatever the library of that store raises
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            client.set_tag(run, "xsweep.artifacts", f"none: {first}"[:_LONGEST_TAG])
+            return
 
 
 def _write(client: MlflowClient, home: str, parent: str, fact: Facts) -> None:

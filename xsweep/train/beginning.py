@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from xsweep.errors import EnvironmentProblem
 from xsweep.plan.stage import Stage
+from xsweep.store.backend import Folder
 from xsweep.store.store import Store
 from xsweep.train.checkpoint import Checkpoints, Saved, newest
 from xsweep.train.world import World
@@ -20,9 +20,8 @@ def farthest(store: Store, stage: Stage) -> int:
     if stage.hyper is None:
         return 0
     folder = store.beginning(stage.beginning)
-    if not folder.is_dir():
-        return 0
-    return max((epoch for epoch in range(1, stage.end) if newest(_until(folder, epoch)) >= 0), default=0)
+    left = {int(name.partition("/")[0].removeprefix("until-")) for name in folder.held()}
+    return max((epoch for epoch in left if 0 < epoch < stage.end and newest(_until(folder, epoch)) >= 0), default=0)
 
 
 class Beginnings:
@@ -42,7 +41,7 @@ class Beginnings:
         """
         saved = self._at(self._taken).load(cut) if self._taken else None
         if self._taken and saved is None:
-            raise EnvironmentProblem(f"{self._folder}: was removed while a run started from it; run again")
+            raise EnvironmentProblem(f"{self._folder.shown}: was removed while a run started from it; run again")
         return saved
 
     def leave(self, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any], cut: Mapping[str, int]) -> None:
@@ -54,5 +53,5 @@ class Beginnings:
         return Checkpoints(_until(self._folder, epoch), self._world, float("inf"))
 
 
-def _until(folder: Path, epoch: int) -> Path:
-    return folder / f"until-{epoch}"
+def _until(folder: Folder, epoch: int) -> Folder:
+    return folder.inside(f"until-{epoch}")

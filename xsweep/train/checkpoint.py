@@ -7,10 +7,9 @@ own, and sums over workers are rounded otherwise.
 from __future__ import annotations
 
 import json
-import os
-import shutil
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from xsweep.errors import EnvironmentProblem
-from xsweep.store.files import sha256, sync_folder, write_atomic
+from xsweep.store.backend import Folder
+from xsweep.store.files import sha256
 from xsweep.train.tensors import write_tensors
 from xsweep.train.world import World
 
@@ -45,7 +45,7 @@ class Saved:
 class Checkpoints:
     """``FOLDER/checkpoint-<step>/``: the newest whole one counts."""
 
-    def __init__(self, folder: Path, world: World, seconds: float) -> None:
+    def __init__(self, folder: Folder, world: World, seconds: float) -> None:
         self._folder, self._world, self._seconds = folder, world, seconds
         self._last = time.monotonic()
 
@@ -60,15 +60,15 @@ class Checkpoints:
 
         ``cut`` maps the names of tensors of which each worker has its own rows to the number of all rows.
         """
-        folder = self._folder / f"checkpoint-{step}"
+        folder = self._folder.inside(f"checkpoint-{step}")
         with self._world.together():
             self._write(folder, tensors, state)
         with self._world.together():
             if self._world.first:
-                files = {path.name: path.stat().st_size for path in sorted(folder.glob("rank-*"))}
+                files = {name: size for name, size in sorted(folder.held().items()) if name.startswith("rank-")}
                 marker = {"version": VERSION, "step": step, "world": self._world.size, "cut": dict(cut), "files": files}
-                write_atomic(folder / "whole.json", json.dumps(marker).encode())
-                self._drop_all_but(folder)
+                folder.write("whole.json", json.dumps(marker).encode())
+                self._drop_all_but(step)
         self._last = time.monotonic()
 
     def load(self, cut: Mapping[str, int] = _WHOLE) -> Saved | None:
@@ -79,23 +79,21 @@ class Checkpoints:
         step = self._world.agree(newest(self._folder))
         if step < 0:
             return None
-        folder, rank = self._folder / f"checkpoint-{step}", self._world.rank
-        marker = json.loads((folder / "whole.json").read_bytes())
+        folder, rank = self._folder.inside(f"checkpoint-{step}"), self._world.rank
+        marker = json.loads(folder.read("whole.json"))
         if marker["world"] != self._world.size:
-            state = _state(folder, 0)
+            parts = [_part(folder, writer) for writer in range(marker["world"])]
+            state = parts[0][0]
             del state["random"]
-            return Saved(step, marker["world"], self._recut(folder, marker, cut), state)
-        state = _state(folder, rank)
+            return Saved(step, marker["world"], self._recut([path for _, path in parts], marker, cut), state)
+        state, path = _part(folder, rank)
         set_random_state(state.pop("random"), self._world.device)
-        return Saved(step, marker["world"], load_file(folder / f"rank-{rank}.safetensors"), state)
+        return Saved(step, marker["world"], load_file(path), state)
 
-    def _recut(self, folder: Path, marker: Mapping[str, Any], cut: Mapping[str, int]) -> dict[str, Tensor]:
+    def _recut(self, paths: Sequence[Path], marker: Mapping[str, Any], cut: Mapping[str, int]) -> dict[str, Tensor]:
         """This worker's rows of every tensor that ``marker["world"]`` others wrote."""
         size, found = marker["world"], {}
-        for writer in range(1, size):
-            _state(folder, writer)
         with ExitStack() as stack:
-            paths = [folder / f"rank-{writer}.safetensors" for writer in range(size)]
             files = [stack.enter_context(safe_open(path, framework="pt")) for path in paths]
             held = [set(file.keys()) for file in files]
             for name in sorted(set().union(*held)):
@@ -116,29 +114,27 @@ class Checkpoints:
                     found[name] = torch.cat(pieces)
         return found
 
-    def _write(self, folder: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+    def _write(self, folder: Folder, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         rank = self._world.rank
-        path = folder / f"rank-{rank}.safetensors"
+        path = folder.path / f"rank-{rank}.safetensors"
         write_tensors({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, path)
-        with path.open("rb+") as handle:
-            os.fsync(handle.fileno())
         own = {"state": dict(state), "random": random_state(self._world.device), "sha256": sha256(path)}
-        write_atomic(folder / f"rank-{rank}.json", json.dumps(own).encode())
+        folder.keep(path.name)
+        folder.write(f"rank-{rank}.json", json.dumps(own).encode())
 
-    def _drop_all_but(self, kept: Path) -> None:
-        for folder in self._folder.glob("checkpoint-*"):
-            if folder != kept:
-                shutil.rmtree(folder)
-        sync_folder(self._folder)
+    def _drop_all_but(self, step: int) -> None:
+        steps = {name.partition("/")[0] for name in self._folder.held() if name.startswith("checkpoint-")}
+        for name in steps - {f"checkpoint-{step}"}:
+            self._folder.drop(name)
 
 
-def _state(folder: Path, rank: int) -> dict[str, Any]:
-    """What a worker wrote beside its tensors, and ``random``, once its tensors are known to be those it wrote."""
-    own = json.loads((folder / f"rank-{rank}.json").read_bytes())
-    path = folder / f"rank-{rank}.safetensors"
+def _part(folder: Folder, rank: int) -> tuple[dict[str, Any], Path]:
+    """What a worker wrote beside its tensors, with ``random``, and the file of these, known to be as it was written."""
+    own = json.loads(folder.read(f"rank-{rank}.json"))
+    path = folder.fetch(f"rank-{rank}.safetensors")
     if sha256(path) != own["sha256"]:
-        raise EnvironmentProblem(f"{path}: not as it was written; remove {folder}, and the stage starts over")
-    return {**own["state"], "random": own["random"]}
+        raise EnvironmentProblem(f"{path}: not as it was written; remove {folder.shown}, and the stage starts over")
+    return {**own["state"], "random": own["random"]}, path
 
 
 def own_rows(rows: int, rank: int, size: int) -> slice:
@@ -147,12 +143,12 @@ def own_rows(rows: int, rank: int, size: int) -> slice:
     return slice(min(rank * each, rows), min((rank + 1) * each, rows))
 
 
-def newest(folder: Path) -> int:
+def newest(folder: Folder) -> int:
     """Step of the newest whole checkpoint in ``folder`` of this version, or -1."""
-    found = [-1]
-    for marker in folder.glob("checkpoint-*/whole.json"):
-        value = json.loads(marker.read_bytes())
-        whole = all(_size(marker.parent / name) == size for name, size in value["files"].items())
+    found, held = [-1], folder.held()
+    for marker in (name for name in held if re.fullmatch(r"checkpoint-\d+/whole\.json", name)):
+        value, inside = json.loads(folder.read(marker)), marker.removesuffix("whole.json")
+        whole = all(held.get(inside + name) == size for name, size in value["files"].items())
         if whole and value.get("version") == VERSION:
             found.append(int(value["step"]))
     return max(found)
@@ -175,7 +171,3 @@ def set_random_state(state: Mapping[str, str], device: torch.device) -> None:
 
 def _bytes(text: str) -> Tensor:
     return torch.frombuffer(bytearray.fromhex(text), dtype=torch.uint8)
-
-
-def _size(path: Path) -> int | None:
-    return path.stat().st_size if path.is_file() else None

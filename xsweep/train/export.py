@@ -34,7 +34,7 @@ def export(key: str, models: tuple[Model, ...], store: Store, sources: Sources, 
     """
     manifest = store.manifest(key)
     if manifest is None:
-        raise UsageError(f"{store.root}: no stage {key}")
+        raise UsageError(f"{store.where}: no stage {key}")
     if target.exists():
         raise UsageError(f"{target}: there is such a folder already; choose another name")
     if not store.has_weights(key):

@@ -49,7 +49,8 @@ TRAINED = ("ok", "degenerate")
 class Context:
     """Where jobs read and write."""
 
-    store: Path
+    store: Path | str
+    """What ``Store`` opens."""
     sources: Sources
 
 
@@ -82,7 +83,7 @@ def todo(job: Job, store: Store) -> frozenset[str]:
             if not (leaves and stage.key in needed and not store.has_weights(stage.key)):
                 continue
         keys.add(stage.key)
-        begun = newest(store.folder(stage.key) / "work") >= 0 or farthest(store, stage)
+        begun = newest(store.working(stage.key)) >= 0 or farthest(store, stage)
         if stage.parent is not None and not begun:
             needed.add(stage.parent)
     return frozenset(keys)
@@ -144,7 +145,7 @@ class _Runner:
         if key not in self._statuses:
             manifest = self._store.manifest(key)
             if manifest is None:
-                raise EnvironmentProblem(f"{self._store.folder(key)}: the parent stage is not in the store")
+                raise EnvironmentProblem(f"{self._store.shown(key)}: the parent stage is not in the store")
             self._statuses[key] = manifest.status
         return self._statuses[key]
 
@@ -242,7 +243,7 @@ class _Runner:
         return head_names(parent)[(own or fitting)[0]]
 
     def _resumes(self, stage: Stage) -> bool:
-        return stage.kind != "evaluate" and newest(self._store.folder(stage.key) / "work") >= 0
+        return stage.kind != "evaluate" and newest(self._store.working(stage.key)) >= 0
 
     # Running
 
@@ -250,7 +251,7 @@ class _Runner:
         stage, start = ready.stage, time.perf_counter()
         with self._world.together():
             found = material(stage, ready.network, ready.reader, ready.setting)
-            work = self._store.work(stage.key)
+            work = self._store.working(stage.key)
         load = ready.load_seconds + time.perf_counter() - start
         development = found.development
         checkpoints = Checkpoints(work, self._world, self._job.layout.checkpoint_seconds)
