@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xsweep.models.model import Model, Shape
+from xsweep.plan.cells import Cell
 from xsweep.plan.prints import Prints, readings
 from xsweep.spec.sweep import Arm, IntRange, LogUniform, Search, Space, Sweep, Target
 from xsweep.store.keys import content_key
@@ -28,6 +29,11 @@ def task(name: str, **fields: Any) -> Task:
 def target_task(name: str, **fields: Any) -> Task:
     test = Data(dataset=f"org/{name}", config="{language}", split="test")
     return task(name, **{"test": test, "languages": ("en", "de"), **fields})
+
+
+def behind(model: str, arm: str, seed: int) -> Cell:
+    """The address of the intermediate stage that an arm's targets share."""
+    return Cell(model, arm, None, seed, "report")
 
 
 def space(trials: int = 2, epochs: tuple[int, int] = (1, 2)) -> Space:

@@ -35,7 +35,7 @@ at = Resolver(build_plan(sweep), prints, Store(store))
 for study in (at.study(cell) for level in at.plan.levels for cell in level):
     at.store.decide(study.address, {"hyper": {"lr": 3e-4, "epochs": 1}, "trials": []})
 cell = Cell("e5-L2", "nli", "xnli_dev", 1, "report")
-stages = [at.intermediate(cell.model, cell.arm, cell.seed), at.target(cell), at.evaluate(cell)]
+stages = [at.intermediate(cell), at.target(cell), at.evaluate(cell)]
 outcomes = run_job(Job(tuple(stages)), Context(store, sources), World.single())
 results = {
     f"{stage.kind}/{name}": entry["sha256"]

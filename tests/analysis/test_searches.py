@@ -19,7 +19,7 @@ from xsweep.analysis.failures import failures
 from xsweep.analysis.frame import FRAME, frame_of
 from xsweep.analysis.gains import ALL, intervals, paired_gains
 from xsweep.analysis.outcomes import BUDGETS, budget_times, budgets, regrets, uneven
-from xsweep.engine import run as engine
+from xsweep.engine import searches
 from xsweep.models.model import Model
 from xsweep.plan.records import collect
 from xsweep.plan.transfer import Regret
@@ -43,7 +43,7 @@ def thrifty() -> Sweep:
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Play:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "run_level", play)
+        patch.setattr(searches, "run_level", play)
         patch.setattr("os.fsync", lambda _: None)
         return Play(tmp_path_factory.mktemp("thrifty"), thrifty())
 

@@ -8,6 +8,7 @@ import random
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ def score(hyper: Hyper | None) -> float:
     return 50.0 if hyper is None else 90.0 - (math.log10(hyper.lr) + 4.3) ** 2 * 20 - abs(hyper.epochs - 3)
 
 
-def run(job: Job, context: Path, world: Any, on_step: None) -> list[dict[str, Any]]:
+def run(job: Job, context: Path, world: Any, on_step: Any) -> list[dict[str, Any]]:
     stage = job.stages[-1]
     verb, _, seconds = stage.prints["do"].partition(":")
     tries = len(list(context.glob(f"{job.key}.*"))) // world.size
@@ -59,11 +60,23 @@ def run(job: Job, context: Path, world: Any, on_step: None) -> list[dict[str, An
         (context / f"met-{stage.seed}").touch()
         while not (context / f"met-{stage.seed ^ 1}").exists():
             time.sleep(0.02)
+    elif verb == "steps":
+        _step_until_told(job, context, world, on_step)
     elif verb == "diverge":
         return [{"key": job.key, "status": "diverged", "score": None, "reason": "loss is not finite"}]
     if seconds:
         time.sleep(float(seconds))
     return [{"key": job.key, "status": "ok", "score": score(stage.hyper)}]
+
+
+def _step_until_told(job: Job, context: Path, world: Any, on_step: Any) -> None:
+    """Step after step, each with a collective; what ends it leaves a file of each rank."""
+    try:
+        while True:
+            dist.all_reduce(torch.ones(1))
+            on_step(SimpleNamespace(tokens=100, seconds=1.0))
+    finally:
+        (context / f"{job.key}.left.{world.rank}").touch()
 
 
 def run_late(job: Job, context: Any, world: Any, on_step: Any = None) -> list[dict[str, Any]]:

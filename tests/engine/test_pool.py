@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.engine import stubs
@@ -32,13 +33,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pool(cluster: Cluster, folder: Path) -> Iterator[GroupPool]:
-    with GroupPool(cluster, [Layout().gang], folder, stubs.RUNNER, groups=2) as started:
+    with GroupPool(cluster, [Layout().gang], folder, stubs.RUNNER, groups=2, silence=12.0) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def pair(cluster: Cluster, folder: Path) -> Iterator[GroupPool]:
-    with GroupPool(cluster, [Layout(workers=2).gang], folder, stubs.RUNNER, groups=1) as started:
+    with GroupPool(cluster, [Layout(workers=2).gang], folder, stubs.RUNNER, groups=1, renew=2) as started:
         yield started
 
 
@@ -104,6 +105,17 @@ def test_killed_worker_is_replaced_and_its_job_run_again(pool: GroupPool, folder
     assert [get(other)["status"] for other in others] == ["ok"] * 4
 
 
+def test_stopped_worker_is_ended_and_its_job_run_again(pool: GroupPool, folder: Path) -> None:
+    job = stubs.job("hang", 1)
+    future = pool.submit(job)
+    os.kill(pid := pid_of(folder, job), signal.SIGSTOP)
+    start = time.monotonic()
+    assert get(future)["status"] == "ok"
+    print(f"\nback after {time.monotonic() - start:.1f} s")
+    assert attempts(folder, job) == 2
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
 def test_job_that_always_kills_its_worker_is_given_up(pool: GroupPool, cluster: Cluster, folder: Path) -> None:
     job = stubs.job("die")
     future, other = pool.submit(job), pool.submit(stubs.job("nothing", 30))
@@ -141,8 +153,24 @@ def test_two_workers_share_a_job(pair: GroupPool, folder: Path) -> None:
     assert get(after)["outcomes"][0]["score"] == 13.0
     assert get(pair.submit(gang("sum", 7)))["outcomes"][0]["score"] == 15.0  # after the group's new start
     assert attempts(folder, failed) == 1
+    assert [get(pair.submit(gang("sum", seed)))["outcomes"][0]["score"] for seed in (8, 9)] == [17.0, 19.0]
+    pids = [pid_of(folder, gang("sum", seed)) for seed in range(5, 10)]
+    assert (pids[0], pids[2]) == (pids[1], pids[3])
+    assert len(set(pids)) == 3, "after a failure and after two jobs the group starts anew"
     with pytest.raises(ValueError, match="no groups of"):
         pair.submit(stubs.job())
+
+
+def test_workers_that_share_a_job_stop_after_the_same_step(pair: GroupPool, folder: Path) -> None:
+    job = gang("steps", 1)
+    future = pair.submit(job)
+    pid_of(folder, job)
+    pair.abort()
+    assert get(future)["status"] == "aborted"
+    end = time.monotonic() + LIMIT
+    while len(list(folder.glob(f"{job.key}.left.*"))) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_closed_pool_aborts_what_waits(cluster: Cluster, folder: Path) -> None:

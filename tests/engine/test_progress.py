@@ -31,9 +31,9 @@ def test_the_rest_takes_what_its_like_took_at_the_pace_of_the_groups() -> None:
 def test_hours_count_every_gpu_of_a_group() -> None:
     progress = Progress(Counter({(SEARCHING, "a"): 2, (SEARCHING, "b"): 1}), Clock(), each={"a": 4.0})
     assert progress.hours() == (0.0, None)
-    progress.ended((SEARCHING, "a"), 1800.0, 500.0)
+    progress.ended((SEARCHING, "a"), 1800.0)
     assert progress.hours() == (2.0, 2.0 + 2.0 + 0.5), "b is guessed from a, on the one worker that it has"
-    job = progress.running("x", 7.0, (SEARCHING, "a"))
+    job = progress.running("x", 7.0, (SEARCHING, "a"), 500.0)
     assert (job.usual, job.rate) == (1800.0, 500.0)
     assert progress.running("y", 7.0, (SEARCHING, "b")).rate is None
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xsweep.engine.room import IDLE_SECONDS, Room, needs, wait_for_room
-from xsweep.engine.worker import State
+from xsweep.engine.mailbox import State
+from xsweep.engine.room import IDLE_SECONDS, RELEASE_SECONDS, Room, needs, wait_for_room
 from xsweep.errors import EnvironmentProblem
 from xsweep.spec.sweep import Gang
 
@@ -113,6 +113,32 @@ def test_a_larger_one_ends_once_it_has_been_idle_for_a_while() -> None:
     while not here.retired:
         here.turn([1])
     assert here.now - idle >= IDLE_SECONDS
+
+
+def test_groups_that_idle_end_on_a_cluster_of_several_nodes_alone() -> None:
+    for local in (True, False):
+        here = world(4, groups=4, one=4)
+        here.cluster.local = local
+        for _ in range(int(RELEASE_SECONDS)):
+            here.turn([2])
+        assert len(here.up) == 4
+        for _ in range(10):
+            here.turn([2])
+        assert Counter(here.done) == {ONE: 4}
+        assert len(here.up) == (4 if local else 0)
+        here.waiting[ONE] += 1
+        for _ in range(5):
+            here.turn([2])
+        assert len(here.done) == 5
+
+
+def test_where_a_group_was_lost_the_others_stay() -> None:
+    here = world(4, groups=2, one=2)
+    here.cluster.local = False
+    here.turn([1])
+    here.room.left(0)
+    for now in range(300):
+        assert here.room.balance(State(1), float(now))[1] == []
 
 
 @settings(deadline=None, max_examples=80)

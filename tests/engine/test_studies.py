@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import qmc
 
 from tests.engine.stubs import score
-from xsweep.engine.studies import Suggestions, decide, left_behind
+from xsweep.engine.studies import Suggestions, decide
 from xsweep.plan.stage import Hyper
 from xsweep.plan.study import Study, Trial
 from xsweep.spec.sweep import Halving, IntRange, LogUniform, Space
@@ -156,13 +156,13 @@ def test_a_stopped_trial_is_known_as_soon_as_its_rung_is_over() -> None:
     halved = replace(halved, space=halved.space.model_copy(update={"epochs": IntRange(low=4, high=4)}))
     suggestions, finished = Suggestions(halved), dict[int, Trial]()
     for number, hyper in suggestions.pending({}):
-        assert left_behind(halved, finished) == []
+        assert suggestions.stopped(finished) == []
         finished[number] = Trial(number, hyper, "k", "pruned", float(number))
     assert [number for number, _ in suggestions.pending(finished)] == [4 + 2, 4 + 3]
-    assert [trial.number for trial in left_behind(halved, finished)] == [0, 1]
+    assert [trial.number for trial in suggestions.stopped(finished)] == [0, 1]
     number, hyper = suggestions.pending(finished)[0]
     finished[number] = Trial(number, hyper, "k", "pruned", 9.0)
-    assert [trial.number for trial in left_behind(halved, finished)] == [0, 1], "its rung is not over"
+    assert [trial.number for trial in suggestions.stopped(finished)] == [0, 1], "its rung is not over"
 
 
 def test_what_comes_from_a_smaller_model_comes_first() -> None:

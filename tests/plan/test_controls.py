@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import space, sweep, target_task, task
+from tests.builders import behind, space, sweep, target_task, task
 from tests.plan.test_resolve import decide, resolver
 from tests.plan.test_stage import STAGE
 from tests.plan.test_untrained import TATOEBA
@@ -107,7 +107,7 @@ def test_a_longer_baseline_is_searched_by_nobody() -> None:
 def test_shuffled_labels_are_another_stage_and_another_study(tmp_path: Path) -> None:
     at = resolver(tmp_path / "store", controlled())
     search_all(at)
-    plain, blind = (at.intermediate("small", arm, 1) for arm in ("nli", "nli-shuffled"))
+    plain, blind = (at.intermediate(behind("small", arm, 1)) for arm in ("nli", "nli-shuffled"))
     assert plain
     assert blind
     assert blind == replace(plain, shuffled=True)
@@ -129,7 +129,7 @@ def test_a_longer_baseline_waits_for_both_stages_of_its_arm(tmp_path: Path) -> N
     search_all(at)
     cell = Cell("small", "longer", "xnli", 2, "report")
     assert at.target(cell) is None
-    before = at.intermediate("small", "nli", 2)
+    before = at.intermediate(behind("small", "nli", 2))
     assert before
     finish(at, at.job(before))
     assert at.target(cell) is None
@@ -234,7 +234,7 @@ def test_counts_of_a_sweep_with_controls_come_out_even(tmp_path: Path) -> None:
 def test_a_lost_stage_of_the_arm_is_a_hole_of_its_control_too(tmp_path: Path, kind: str) -> None:
     at = resolver(tmp_path / "store", controlled())
     search_all(at)
-    first = at.intermediate("small", "nli", 1)
+    first = at.intermediate(behind("small", "nli", 1))
     assert first
     if kind == "target":
         finish(at, at.job(first))
@@ -293,7 +293,7 @@ def test_a_blind_intermediate_does_not_make_its_targets_degenerate(tmp_path: Pat
     search_all(at)
     for arm in ("nli", "nli-shuffled"):
         for seed in (1, 2):
-            stage = at.intermediate("small", arm, seed)
+            stage = at.intermediate(behind("small", arm, seed))
             assert stage
             finish(at, at.job(stage), "degenerate")
     run_all(at)

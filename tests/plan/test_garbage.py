@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import space, sweep
+from tests.builders import behind, space, sweep
 from tests.plan.test_resolve import decide, finish, resolver, run_all
 from xsweep.errors import StoreBusy
 from xsweep.plan.garbage import collect_garbage, unneeded
@@ -43,7 +43,7 @@ def test_what_an_undecided_search_starts_from_stays(tmp_path: Path) -> None:
     at = resolver(tmp_path / "store")
     for cell in at.plan.levels[0]:
         decide(at, cell)
-    winner = at.intermediate("small", "nli", 0)
+    winner = at.intermediate(behind("small", "nli", 0))
     assert winner
     finish(at, at.job(winner))
     assert unneeded(at).weights == {}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xsweep.plan.halving import Bracket, live, rungs
@@ -18,9 +19,9 @@ Score = Callable[[int, int], tuple[str, float | None]]
 """Trial, epoch -> how its run to that epoch ended."""
 
 
-def bracket(epochs: list[int], eta: int = 3, first: int = 1) -> Bracket:
+def bracket(epochs: list[int], eta: int = 3, first: int = 1, asynchronous: bool = False) -> Bracket:
     points = [Hyper(1e-5 * (number + 1), count) for number, count in enumerate(epochs)]
-    return Bracket(Halving(eta=eta, epochs=first), points)
+    return Bracket(Halving(eta=eta, epochs=first, asynchronous=asynchronous), points)
 
 
 def play(of: Bracket, score: Score, order: random.Random | None = None) -> dict[int, Trial]:
@@ -80,16 +81,23 @@ def test_a_trial_that_is_over_is_not_run_again_and_not_pruned() -> None:
     assert [trial.status for trial in trials] == ["ok", "ok", "pruned", "pruned", "pruned", "pruned"]
 
 
+def chance(seed: int) -> Score:
+    """Ends of every kind, the same for the same trial and epoch."""
+
+    def ends(number: int, epoch: int) -> tuple[str, float | None]:
+        drawn = random.Random(f"{seed}/{number}/{epoch}")
+        kind = drawn.choice(["ok", "ok", "ok", "degenerate", "diverged", "failed"])
+        return kind, None if kind in ("diverged", "failed") else drawn.choice([1.0, 2.0, drawn.random()])
+
+    return ends
+
+
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=14), st.integers(2, 4), st.integers(1, 3), st.integers())
 def test_no_order_changes_anything(epochs: list[int], eta: int, first: int, seed: int) -> None:
-    def ends(number: int, epoch: int) -> tuple[str, float | None]:
-        chance = random.Random(f"{seed}/{number}/{epoch}")
-        kind = chance.choice(["ok", "ok", "ok", "degenerate", "diverged", "failed"])
-        return kind, None if kind in ("diverged", "failed") else chance.choice([1.0, 2.0, chance.random()])
-
     of = bracket(epochs, eta, first)
-    whole = play(of, ends)
-    assert play(of, ends, random.Random(seed)) == whole
+    whole = play(of, chance(seed))
+    assert play(of, chance(seed), random.Random(seed)) == whole
     half: Mapping[int, Trial] = {run: trial for run, trial in whole.items() if run % 2}
     assert all(hyper == whole[run].hyper for run, hyper in of.pending(half))
     trials, before = of.trials(whole)
@@ -104,3 +112,82 @@ def test_what_it_comes_to() -> None:
     assert rungs(halving, 1) == []
     assert live(halving, 16, 9) == [(1, 16), (3, 5), (9, 1)]
     assert sum(epochs * alive for epochs, alive in live(halving, 16, 9)) / (16 * 9) == pytest.approx(0.278, abs=1e-3)
+
+
+def crowd(of: Bracket, score: Score, order: random.Random, groups: int) -> tuple[dict[int, Trial], list[set[int]]]:
+    """What several groups at once would do, each taking the first run that may start; what had ended at each moment."""
+    ended: dict[int, Trial] = {}
+    running: dict[int, Hyper] = {}
+    moments = []
+    while True:
+        for run, hyper in of.pending(ended):
+            if len(running) < groups and run not in running:
+                running[run] = hyper
+        if not running:
+            return ended, moments
+        run = order.choice(sorted(running))
+        status, value = score(run % len(of.points), running[run].until or running[run].epochs)
+        ended[run] = Trial(run, running.pop(run), f"k{run}", status, value)
+        moments.append(set(ended))
+
+
+def test_asynchronously_the_best_third_goes_on_at_once() -> None:
+    of = bracket([9] * 9, asynchronous=True)
+    ended: dict[int, Trial] = {}
+    for number, score in enumerate([50.0, 60.0, 55.0]):
+        assert [run for run, _ in of.pending(ended)] == list(range(number, 9)), "nobody is the best of three yet"
+        ended[number] = Trial(number, replace(of.points[number], until=1), "k", "pruned", score)
+    assert of.pending(ended)[0] == (9 + 1, replace(of.points[1], until=3)), "before any that has not begun"
+    ended[9 + 1] = Trial(9 + 1, replace(of.points[1], until=3), "k", "pruned", 70.0)
+    ended[3] = Trial(3, replace(of.points[3], until=1), "k", "pruned", 99.0)
+    assert [run for run, _ in of.pending(ended)] == [9 + 3, *range(4, 9)], "a better one goes on beside it"
+    assert of.stopped(ended) == [], "more may go on yet"
+
+
+def test_asynchronously_somebody_comes_to_the_end() -> None:
+    for trials in (1, 2, 4, 9):
+        of = bracket([9] * trials, asynchronous=True)
+        found, _ = of.trials(crowd(of, sound, random.Random(0), 2)[0])
+        assert [trial.number for trial in found if trial.status == "ok"][-1] == trials - 1
+
+
+def test_asynchronously_a_collapsed_trial_goes_on_only_if_all_have() -> None:
+    def ends(number: int, epoch: int) -> tuple[str, float | None]:
+        return ("ok", 10.0) if number == 5 else ("degenerate", 50.0 + number)
+
+    of = bracket([3] * 6, asynchronous=True)
+    trials, _ = of.trials(play(of, ends))
+    assert [trial.number for trial in trials if trial.hyper.until is None] == [5]
+    alone = bracket([3] * 3, asynchronous=True)
+    trials, _ = alone.trials(play(alone, lambda number, epoch: ("degenerate", float(number))))
+    assert [trial.hyper.until for trial in trials] == [1, 1, None]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(1, 12), min_size=1, max_size=14),
+    st.integers(2, 4),
+    st.integers(1, 3),
+    st.integers(),
+    st.integers(1, 5),
+    st.floats(0, 1),
+)
+def test_asynchronous_halving_goes_on_from_the_store(
+    epochs: list[int], eta: int, first: int, seed: int, groups: int, share: float
+) -> None:
+    """Whatever had ended when a launch was killed is found again, counted once, and not run again."""
+    of, order = bracket(epochs, eta, first, asynchronous=True), random.Random(seed)
+    whole, moments = crowd(of, chance(seed), order, groups)
+    stored = moments[int(share * (len(moments) - 1))]
+    found: dict[int, Trial] = {}
+    while there := {run: whole[run] for run, _ in of.possible(found) if run in stored and run not in found}:
+        found |= there
+    assert set(found) == stored
+    assert all(hyper == whole[run].hyper for run, hyper in of.possible(found) if run in whole)
+    assert not {run for run, _ in of.pending(found)} & stored
+    trials, before = of.trials(whole)
+    assert [trial.number for trial in trials] == list(range(len(epochs)))
+    assert len(trials) + len(before) == len(whole)
+    waiting = play(bracket(epochs, eta, first), chance(seed))
+    second = range(len(epochs), 2 * len(epochs))
+    assert {run for run in waiting if run in second} <= set(whole), "those that waiting for the others would choose"

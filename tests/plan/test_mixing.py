@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import sweep, target_task, task
+from tests.builders import behind, sweep, target_task, task
 from tests.plan.test_resolve import resolver, run_all
 from tests.plan.test_stage import STAGE
 from xsweep.plan.cells import build_plan
@@ -122,7 +122,7 @@ def test_everything_it_trains_on_is_read_and_in_its_stage(tmp_path: Path) -> Non
     assert "selection/text" not in names
     at = resolver(tmp_path / "store", of)
     run_all(at)
-    stage = at.intermediate("small", "multi", 1)
+    stage = at.intermediate(behind("small", "multi", 1))
     assert stage is not None
     assert stage.mixture == of.arms[1].mixture
     assert set(stage.prints) == {f"{p}/{t}" for p in ("train", "selection") for t in ("snli", "squad")} | {"train/text"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.builders import sweep, task
+from tests.builders import behind, sweep, task
 from tests.plan.test_resolve import decide, finish, resolver, run_all
 from xsweep.models.model import Model, Pretrain
 from xsweep.plan.cells import build_plan
@@ -43,7 +43,7 @@ def test_every_first_stage_starts_from_it(tmp_path: Path) -> None:
             decide(at, cell)
     base = at.pretrained("small")
     assert base
-    arm = at.intermediate("small", "nli", 1)
+    arm = at.intermediate(behind("small", "nli", 1))
     assert arm
     assert arm.parent == base.key
     of = {cell.arm: at.target(cell) for cell in at.plan.cells if (cell.model, cell.seed) == ("small", 1)}
@@ -62,7 +62,7 @@ def test_lost_weights_are_made_again_by_whoever_needs_them(tmp_path: Path) -> No
     assert base
     at.store.evict(base.key)
     assert [label for label, _ in at.pretraining()] == ["small / pretraining"]
-    arm = at.intermediate("small", "nli", 1)
+    arm = at.intermediate(behind("small", "nli", 1))
     assert arm
     at.store.evict(arm.key)
     assert [stage.kind for stage in at.job(arm).stages] == ["pretrain", "intermediate"]

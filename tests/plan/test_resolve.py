@@ -140,7 +140,7 @@ def test_trials_of_the_target_search_start_from_the_winning_intermediate(tmp_pat
         decide(at, cell, lr=3e-4)
     cell = next(c for c in at.plan.levels[1] if c.arm == "nli")
     study = at.study(cell)
-    winner = at.intermediate(cell.model, cell.arm, 0)
+    winner = at.intermediate(cell)
     assert study
     assert winner
     assert winner.hyper

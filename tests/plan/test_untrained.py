@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.builders import sweep, target_task, task
+from tests.builders import behind, sweep, target_task, task
 from tests.plan.test_resolve import decide, finish, resolver, run_all
 from tests.plan.test_stage import STAGE
 from xsweep.analysis.outcomes import holes
@@ -64,7 +64,7 @@ def test_an_arm_is_scored_by_its_intermediate_of_the_same_seed(tmp_path: Path) -
     for cell in at.plan.levels[0]:
         decide(at, cell)
     for cell in cells(at, "nli"):
-        stage, parent = at.evaluate(cell), at.intermediate("small", "nli", cell.seed)
+        stage, parent = at.evaluate(cell), at.intermediate(behind("small", "nli", cell.seed))
         assert stage
         assert parent
         assert (stage.parent, stage.seed) == (parent.key, cell.seed)
@@ -100,7 +100,7 @@ def test_a_lost_intermediate_leaves_a_hole(tmp_path: Path, status: str) -> None:
     at = resolver(tmp_path / "store", both())
     for cell in at.plan.levels[0]:
         decide(at, cell)
-    lost = at.intermediate("small", "nli", 1)
+    lost = at.intermediate(behind("small", "nli", 1))
     assert lost
     finish(at, at.job(lost), status)
     assert not [label for label, _ in at.ready() if label == "small / nli / tatoeba / s1"]

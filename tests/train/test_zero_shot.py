@@ -102,7 +102,7 @@ def swept(place: Place) -> Swept:
         manifest = store.manifest(evaluated.key)
         assert manifest
         hypers[cell.label], scored[cell.label] = trained.hyper, (evaluated.key, manifest.metrics["test"])
-    manifests = [store.manifest(key) for key in at._stages]
+    manifests = [store.manifest(stage.key) for stage in at.make.stages]
     trained_ones = {m.key: (m.status, m.metrics) for m in manifests if m and m.kind != "evaluate"}
     return Swept(decisions, trained_ones, scored, hypers)
 

@@ -39,7 +39,7 @@ def evp(records: Sequence[Record]) -> pl.DataFrame:
     """EVP of every search of a sweep."""
     searches: dict[tuple[str, str, str, str | None], dict[tuple[int, int], float]] = {}
     for record in records:
-        if record.trial is None or record.manifest is None:
+        if record.trial is None or record.manifest is None or not record.judged:
             continue
         score = record.manifest.metrics.get("score")
         known = record.manifest.status in COUNTS and finite(score)

@@ -48,6 +48,7 @@ BUDGETS = pl.Schema(
 )
 """One row per search that the reporting runs depend on, its repeats together. The five statuses count its trials;
 ``dev_score`` is the best trial's, in points, ``lr`` and ``epochs`` what was chosen, null where repeats chose otherwise.
+A joint search has a row for each of its stages, that of the intermediate with a target and without a score.
 No trials planned: it uses the baseline's search. Under halving a trial is as its last run left it; its earlier runs,
 and a search in full that nothing is chosen by, are in BUDGET_TIMES alone. A file of scores gives trials, GPU-hours and
 the best score at most; a sweep's hours are among BUDGET_TIMES."""
@@ -90,10 +91,10 @@ def holes(records: Sequence[Record], sweep: Sweep) -> pl.DataFrame:
     pretrained = {record.model.name: record for record in reported if record.kind == "pretrain"}
     rows = []
     for cell in (record for record in reported if record.kind == "evaluate"):
-        behind = [("intermediate", None), ("target", cell.target)]
+        behind = [("intermediate", None), ("intermediate", cell.target), ("target", cell.target)]
         arms = [cell.arm, *([matched[cell.arm]] if cell.arm in matched else [])]
         before = [by_cell.get((kind, cell.model.name, a, target, cell.seed)) for a in arms for kind, target in behind]
-        stage = "target" if before[1] else "intermediate"
+        stage = "target" if before[2] else "intermediate"
         found = _unscored(cell, languages[cell.target or ""], stage, matched.get(cell.arm))
         if found:
             before.insert(0, pretrained.get(cell.model.name))
@@ -150,7 +151,7 @@ def budgets(records: Sequence[Record], sweep: Sweep) -> pl.DataFrame:
     plan = build_plan(sweep)
     planned: Counter[tuple[str, str, str | None]] = Counter()
     for cell in plan.searches:
-        if cell.role == "search":
+        if cell.role == "search":  # of a joint one, what each of its stages is given
             planned[cell.model, cell.arm, cell.target] += plan.space(cell).trials
     trained = [record for record in records if record.kind in ("intermediate", "target")]
     groups: dict[tuple[str, str, str, str | None], list[Record]] = {}
@@ -163,6 +164,7 @@ def budgets(records: Sequence[Record], sweep: Sweep) -> pl.DataFrame:
         status = Counter(manifest.status for manifest in trials)
         # `finite` here, since a trial that diverged has no score, and one that degenerated may have none either.
         dev = [float(m.metrics["score"]) for m in trials if m.status in COUNTS and finite(m.metrics.get("score"))]
+        dev = dev if all(record.judged for record in group) else []
         lrs, epochs = ({getattr(r.hyper, name) for r in runs if r.hyper} for name in ("lr", "epochs"))
         counts = [status[name] for name in ("ok", "degenerate", "pruned", "diverged", "failed")]
         chosen = [values.pop() if len(values) == 1 else None for values in (lrs, epochs)]

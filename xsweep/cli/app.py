@@ -21,7 +21,12 @@ app = typer.Typer(
 
 def main() -> None:
     """Entry point of the ``xsweep`` command: users' mistakes become one plain line and an exit code."""
-    code = run_app()
+    if sys.argv[1:2] == ["run"]:
+        from xsweep.engine.watchdog import watched
+
+        code = watched(run_app)
+    else:
+        code = run_app()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # a thread of Ray's that outlives the run must not choose the exit code

@@ -96,23 +96,40 @@ def check(sweep: SweepFile, data: Annotated[bool, typer.Option("--data", help="L
 
 
 @app.command()
-def plan(sweep: SweepFile, store: StoreFolder = DEFAULT_STORE, mirror: Mirrors = None, as_json: Json = False) -> None:
+def plan(
+    sweep: SweepFile,
+    store: StoreFolder = DEFAULT_STORE,
+    mirror: Mirrors = None,
+    cluster: Annotated[
+        Path | None,
+        typer.Option("--cluster", help="Which node types of this cluster file of Ray's hold each model, at what cost."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """What will run, what is shared, what is done already, and what it costs.
 
     Example: xsweep plan sweeps/pilot.yaml
+    Or: xsweep plan sweeps/nli_vs_qa.yaml --cluster cluster.yaml
     """
+
     from xsweep.plan.cells import build_plan
+    from xsweep.plan.nodes import held_rows, held_text
     from xsweep.plan.show import plan_rows, plan_text
+    from xsweep.spec.cluster import load_nodes
     from xsweep.store.store import Store
 
     built = build_plan(load(sweep))
+    nodes = [] if cluster is None else load_nodes(cluster)
     resolver = resolver_from_cache(built, Store(store), sources_of(mirror))
+    held = held_rows(built, resolver, nodes) if nodes else []
     if as_json:
         from xsweep.cli.outputs import echo
 
-        echo("plan", plan_rows(built, resolver))
-    else:
-        typer.echo(plan_text(built, resolver))
+        echo("plan", {**plan_rows(built, resolver), "nodes": held or None})
+        return
+    typer.echo(plan_text(built, resolver))
+    if nodes:
+        typer.echo("\n" + held_text(held, nodes))
 
 
 @app.command()

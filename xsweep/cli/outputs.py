@@ -17,6 +17,7 @@ from xsweep.errors import Problem
 from xsweep.models.model import Model
 from xsweep.plan.hours import Price
 from xsweep.plan.levers import Price as Lever
+from xsweep.plan.nodes import Held
 from xsweep.plan.power import Resolvable
 from xsweep.spec.schema import DIALECT, Schema, declarations, describe
 from xsweep.tasks.task import Task
@@ -90,6 +91,8 @@ class PlanOutput(Output):
     """Stages that wait for one another, however many run at once."""
     retained_bytes: int | None
     """Of weights in the store at the end."""
+    nodes: list[Held] | None = None
+    """With ``--cluster``: every model on every node type."""
 
 
 class Failure(Output):
@@ -193,4 +196,4 @@ def output_schema(command: str) -> Schema:
 
 
 def _made_of() -> Iterable[type[Any]]:
-    return [*declarations(), *Output.__subclasses__(), Problem, Looked, Price, Resolvable, Lever, Change]
+    return [*declarations(), *Output.__subclasses__(), Problem, Looked, Price, Resolvable, Lever, Held, Change]

@@ -13,6 +13,7 @@ import typer
 
 from xsweep import console, errors
 from xsweep.cli.app import app
+from xsweep.cli.jobs import job_status
 from xsweep.cli.options import (
     DEFAULT_STORE,
     Json,
@@ -77,14 +78,28 @@ def _say(outcome: Outcome, written: Report, ui: str) -> None:
     typer.echo(f"found:   {written.finding}")
     typer.echo(f"report:  {written.page}")
     typer.echo(f"MLflow:  {ui}")
+    if outcome.failed and outcome.logs:
+        typer.echo(f"logs:    {outcome.logs}")
 
 
 @app.command()
-def status(sweep: SweepFile, store: StoreFolder = DEFAULT_STORE, mirror: Mirrors = None, as_json: Json = False) -> None:
+def status(
+    sweep: SweepFile,
+    store: StoreFolder = DEFAULT_STORE,
+    mirror: Mirrors = None,
+    address: Annotated[
+        str | None, typer.Option("--address", help="Ask a cluster for its job instead: the dashboard's URL.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """How far a sweep is, and what failed.
 
     Example: xsweep status sweeps/pilot.yaml
+    Or: xsweep status xsweep-pilot-1 --address http://127.0.0.1:8265
     """
+    if address is not None:
+        job_status(str(sweep), address, as_json)
+        return
     from xsweep.plan.cells import build_plan
     from xsweep.plan.show import status_rows, status_text
     from xsweep.store.store import Store

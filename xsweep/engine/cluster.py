@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from xsweep.engine import watchdog
 from xsweep.errors import EnvironmentProblem
 
 # Ray's node prints warnings to the driver's standard output; this is the only way to keep that clean, and
@@ -60,13 +61,23 @@ class Cluster:
     Raises EnvironmentProblem when Ray does not start or is not to be reached.
     """
 
-    def __init__(self, address: str | None = None, *, cpus: int | None = None, scratch: Path | None = None) -> None:
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        cpus: int | None = None,
+        scratch: Path | None = None,
+        logs: Path | None = None,
+    ) -> None:
         self.local = address in (None, "local")
         self.kept: Path | None = None
-        """Where Ray's logs stay after the end; None when they go, as they do unless ``keep`` was called."""
+        """Where Ray's logs stay after the end: in ``logs`` where that is given. None when they go, as they do unless
+        ``keep`` was called."""
         self._address = "local" if self.local else address
         self._cpus = cpus
         self._scratch = scratch
+        self._logs = logs
+        self._deadline: threading.Timer | None = None
         self._folder: Path | None = None
         self._ray_processes: list[Any] = []
         self._threads: list[threading.Thread] = []
@@ -75,6 +86,7 @@ class Cluster:
     def __enter__(self) -> Cluster:
         with ExitStack() as stack:
             self._folder = _short_folder()
+            watchdog.tell("folder", self._folder)
             stack.callback(self._remove_folder)
             stack.enter_context(_environment(self._settings()))
             stack.callback(self._stop)
@@ -101,6 +113,14 @@ class Cluster:
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         return resources
 
+    def other_nodes(self) -> dict[str, str]:
+        """Id and address of every node that is up, this one apart."""
+        import ray
+
+        here = ray.get_runtime_context().get_node_id()
+        alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        return {node["NodeID"]: node["NodeManagerAddress"] for node in alive if node["NodeID"] != here}
+
     def thread(self, body: Callable[..., None], *arguments: Any) -> threading.Thread:
         """Start a thread that calls Ray. The cluster's end waits for it a while: see ``_stop``."""
         thread = threading.Thread(target=body, args=arguments, daemon=True)
@@ -123,8 +143,12 @@ class Cluster:
         """Leave Ray's logs behind, and say where."""
         if not self.local:
             return "on the cluster's nodes"
-        self.kept = self._private_folder / "session_latest" / "logs"
+        self.kept = self._logs / "ray" if self._logs else self._private_folder / "session_latest" / "logs"
         return str(self.kept)
+
+    def lost(self) -> None:
+        """Ray is gone: the end of the block comes within a bounded time, or a driver of its own is ended."""
+        self._deadline = self._deadline or watchdog.end_soon()
 
     @property
     def _private_folder(self) -> Path:
@@ -190,6 +214,8 @@ class Cluster:
         if self.local:
             _end(left + _processes_naming(self._private_folder))
         self._ray_processes = []
+        if self._deadline:
+            self._deadline.cancel()
 
     def _quiet(self) -> bool:
         """Whether no thread calls Ray any more, waiting a while for those that still do.
@@ -202,8 +228,12 @@ class Cluster:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _remove_folder(self) -> None:
-        if self.kept is None and self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder is None or (self.kept and not self._logs):
+            return
+        if self.kept:
+            with suppress(OSError):
+                shutil.copytree(self._folder / "session_latest" / "logs", self.kept, dirs_exist_ok=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 @functools.cache

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xsweep.engine.studies import Suggestions
 from xsweep.plan.cells import Cell
 from xsweep.plan.resolve import Resolver
-from xsweep.plan.stage import Hyper
+from xsweep.plan.stage import Hyper, Work, trial_work
 from xsweep.plan.study import Study
 
 _SHOWN = 20
@@ -74,7 +74,8 @@ class _Supposing(Resolver):
 
 
 def _supposed(study: Study, number: int = 0) -> Hyper:
-    return Hyper(lr=1.0 + number + int(study.address[:12], 16), epochs=1)
+    made_up = Hyper(lr=1.0 + number + int(study.address[:12], 16), epochs=1)
+    return replace(made_up, before=made_up) if study.before else made_up
 
 
 def _asked(at: Resolver) -> dict[str, dict[str, str]]:
@@ -85,12 +86,11 @@ def _asked(at: Resolver) -> dict[str, dict[str, str]]:
         if stage := at.pretrained(model.name):
             found.setdefault("pretrain", {})[stage.key] = model.name
     for cell in plan.searches:
-        kind = "target trials" if cell.target else "intermediate trials"
-        found.setdefault(kind, {}).update((key, cell.label) for key in _runs(at, cell))
-    for model_name, arm, seed in plan.intermediates:
-        stage = at.intermediate(model_name, arm, seed)
-        label = f"{model_name} / {arm} / s{seed}"
-        found.setdefault("intermediate", {})[stage.key if stage else f"unknown: {label}"] = label
+        for work, key in _runs(at, cell):
+            found.setdefault(work, {})[key] = cell.label
+    for cell in plan.intermediates:
+        stage = at.intermediate(cell)
+        found.setdefault("intermediate", {})[stage.key if stage else f"unknown: {cell.label}"] = cell.label
     for cell in plan.cells:
         parts = {"evaluate": at.evaluate(cell)}
         if plan.target(cell.target or "").trained:
@@ -100,17 +100,19 @@ def _asked(at: Resolver) -> dict[str, dict[str, str]]:
     return found
 
 
-def _runs(at: Resolver, cell: Cell) -> Iterator[str]:
-    """The keys of a search's runs, as far as they are known before it is run, or after it has decided."""
+def _runs(at: Resolver, cell: Cell) -> Iterator[tuple[Work, str]]:
+    """The stages of a search's runs, as far as they are known before it is run, or after it has decided."""
     study, decision = at.study(cell), at.decision(cell)
     assert study  # all that it waits for is supposed
     if decision is not None:
-        for run in (*decision["trials"], *decision.get("rungs", ())):
-            yield at.trial(study, Hyper(run["lr"], run["epochs"], run.get("until"))).key
-        return
-    known = Suggestions(study).pending({})
-    yield from (at.trial(study, hyper).key for _, hyper in known)
-    yield from (f"unknown: {study.address} {number}" for number in range(len(known), at.plan.runs(cell)))
+        known = [Hyper.of(run) for run in (*decision["trials"], *decision.get("rungs", ()))]
+    else:
+        known = [hyper for _, hyper in Suggestions(study).pending({})]
+    for hyper in known:
+        yield from ((trial_work(stage.kind), stage.key) for stage in at.trials(study, hyper))
+    if decision is None:
+        for number in range(len(known), at.plan.runs(cell)):
+            yield trial_work(study.kind), f"unknown: {study.address} {number}"
 
 
 def _done(at: Resolver, key: str) -> bool:

@@ -6,7 +6,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError, wait
 from contextlib import suppress
 from types import TracebackType
@@ -15,15 +15,21 @@ from typing import Any
 import ray
 
 from xsweep.engine.cluster import Cluster
+from xsweep.engine.mailbox import LOST, WORKER_DIED, Mailbox, Result, State, ended
 from xsweep.engine.room import Room
-from xsweep.engine.worker import LOST, WORKER_DIED, Mailbox, Result, State, describe, ended, loop
-from xsweep.errors import EnvironmentProblem
+from xsweep.engine.worker import describe, loop
+from xsweep.errors import EnvironmentProblem, Interrupted
 from xsweep.plan.stage import Job
 from xsweep.spec.sweep import Gang
 
-_SILENCE_SECONDS = 60.0
+_SILENCE_SECONDS = 40.0
 """A mailbox that says nothing for so long is gone."""
 _CLOSE_SECONDS = 3.0
+RENEW_AFTER = 2000
+"""A group starts anew after so many jobs: what a process may have gathered in them goes."""
+HANGS_SECONDS = 120.0
+"""A worker that nothing is heard of for so long is ended and replaced."""
+_AGAIN = "nothing that had ended is lost; run the same command again to go on"
 
 
 class GroupPool:
@@ -34,11 +40,14 @@ class GroupPool:
     ``runner`` (``module:function``, called with the job, ``context``, the World and ``on_step=None``), which returns
     one outcome per stage it has ended.
 
-    A runner that raises fails its job alone. A job whose worker is killed is run again, at most twice, and so is one
-    that runs out of memory, in smaller micro-batches.
-    When no group comes up within ``patience`` seconds, when none is left or the cluster is silent, every future raises
-    EnvironmentProblem, ``problem`` holds it and Ray's logs are kept. ``on_running`` is called, in a thread of the pool,
-    with the keys of the jobs that run, whenever they are others than before.
+    A runner that raises fails its job alone. A job whose worker dies or hangs (not heard of for ``silence`` seconds, or
+    at one step for too long: see ``xsweep.train.pulse``) is run again, at most twice, and so is one that runs out of
+    memory, in smaller micro-batches. A group starts anew, in fresh processes, after all of these and after ``renew``
+    jobs. On a cluster of several nodes groups that idle end, so that nodes may go.
+    When jobs wait and no group comes up within ``patience`` seconds, or none is left, every future raises
+    EnvironmentProblem, ``problem`` holds it and Ray's logs are kept; so with Interrupted when the cluster is gone or
+    silent. ``on_running`` is called, in a thread of the pool, with the keys of the jobs that run and the tokens per
+    second of those that train, whenever either changes.
     """
 
     def __init__(
@@ -50,17 +59,19 @@ class GroupPool:
         *,
         groups: int | None = None,
         patience: float = 300.0,
-        on_running: Callable[[Sequence[str]], None] = lambda _: None,
+        silence: float = HANGS_SECONDS,
+        renew: int = RENEW_AFTER,
+        on_running: Callable[[Sequence[str], Mapping[str, float]], None] = lambda _, __: None,
     ) -> None:
         self.groups = 0
         """The most that can be up at once."""
-        self.problem: EnvironmentProblem | None = None
+        self.problem: EnvironmentProblem | Interrupted | None = None
         self.name = f"mailbox-{uuid.uuid4().hex[:8]}"
         """Of the mailbox actor, for `ray.get_actor` in clients on the cluster."""
         self.cluster = cluster
         self._room = Room(cluster, tuple(gangs), groups)
-        self._config = {"runner": runner, "context": context}
-        self._patience, self._on_running = patience, on_running
+        self._config = {"runner": runner, "context": context, "renew": renew}
+        self._patience, self._silence, self._on_running = patience, silence, on_running
         self._lock = threading.Lock()
         self._futures: dict[str, Future[Result]] = {}
         self._closing = threading.Event()
@@ -68,7 +79,9 @@ class GroupPool:
 
     def __enter__(self) -> GroupPool:
         self.groups = self._room.most()
-        self.handle: Any = ray.remote(Mailbox).options(name=self.name, num_cpus=0, max_concurrency=10_000).remote()
+        self.handle: Any = (
+            ray.remote(Mailbox).options(name=self.name, num_cpus=0, max_concurrency=10_000).remote(self._silence)
+        )
         self._threads.append(self.cluster.thread(self._watch))
         return self
 
@@ -128,12 +141,13 @@ class GroupPool:
         from ray.train import FailureConfig, RunConfig, ScalingConfig
         from ray.train.torch import TorchTrainer
 
+        config = {"cpus": gang.cpus, "gpus": gang.gpus, "mailbox": self.handle, "group": number}
         resources = {"CPU": float(gang.cpus)} | ({"GPU": gang.gpus} if gang.gpus else {})
         reason = "a worker group ended by itself"
         try:
             TorchTrainer(
                 loop,
-                train_loop_config={**self._config, "cpus": gang.cpus, "mailbox": self.handle, "group": number},
+                train_loop_config=self._config | config,
                 scaling_config=ScalingConfig(
                     num_workers=gang.workers, use_gpu=gang.gpus > 0, resources_per_worker=resources
                 ),
@@ -151,41 +165,44 @@ class GroupPool:
 
     def _watch(self) -> None:
         """Body of the thread that starts and retires groups, brings results in and notices that none can come."""
-        begun, seen, state = 0.0, 0, State()
+        stuck, seen, state = 0.0, 0, State()
+        """Since when jobs have waited without any group, and how many results have come."""
         while True:
             before = state
             try:
                 news, state = self._next_news(seen, before)
-                started = self._balance(state)
+                self._balance(state)
             except BaseException as error:
                 if not self._closing.is_set():
-                    self._give_up(f"the cluster stopped answering: {describe(error)}")
+                    self.cluster.lost()
+                    said = f"the cluster stopped answering: {describe(error)}"
+                    self._give_up(Interrupted(f"{said}; {_AGAIN}. Ray's logs: {self.cluster.keep()}"))
                 return
-            begun = begun or (time.monotonic() if started else 0.0)
+            stuck = (stuck or time.monotonic()) if state.waiting and not state.ready else 0.0
             for key, result in news:
                 self._settle(key, result)
             seen += len(news)
-            if state.running != before.running:
-                self._on_running([key for _, key in state.running])
+            if (state.running, state.rates) != (before.running, before.rates):
+                self._on_running([key for _, key in state.running], dict(state.rates))
             if self.problem is not None:
                 return
             if self._closing.is_set() and all(future.done() for future in list(self._futures.values())):
                 return
-            if begun and not state.ready and time.monotonic() - begun > self._patience and not self._closing.is_set():
-                self._give_up(f"no worker group came up within {self._patience:.0f} s: {self._room.said()}")
+            if stuck and time.monotonic() - stuck > self._patience and not self._closing.is_set():
+                said = f"no worker group came up within {self._patience:.0f} s: {self._room.said()}"
+                self._give_up(self._failed(said))
                 return
 
-    def _balance(self, state: State) -> bool:
+    def _balance(self, state: State) -> None:
         """Start the groups that the waiting jobs need and there is room for, and retire those in their way."""
         if self._closing.is_set():
-            return False
+            return
         start, retire = self._room.balance(state, time.monotonic())
         for number in retire:
             self.handle.retire.remote(number)
         for number, gang in start:
             ray.get(self.handle.open.remote(number, gang))
             self._threads.append(self.cluster.thread(self._run_group, number, gang))
-        return bool(start)
 
     def _next_news(self, seen: int, before: State) -> tuple[list[tuple[str, Result]], State]:
         answer = self.handle.news.remote(seen, before).future()
@@ -199,7 +216,7 @@ class GroupPool:
 
     def _settle(self, key: str, result: Result) -> None:
         if result["status"] == LOST:
-            self._give_up(result["reason"])
+            self._give_up(self._failed(result["reason"]))
             return
         if result["error"] == WORKER_DIED:
             self.cluster.keep()
@@ -207,19 +224,21 @@ class GroupPool:
             future = self._futures.setdefault(key, Future())
         _resolve(future, result)
 
-    def _give_up(self, reason: str) -> None:
-        if self.problem is None:
-            self.problem = EnvironmentProblem(f"{reason}; Ray's logs: {self.cluster.keep()}")
+    def _failed(self, reason: str) -> EnvironmentProblem:
+        return EnvironmentProblem(f"{reason}; Ray's logs: {self.cluster.keep()}")
+
+    def _give_up(self, problem: EnvironmentProblem | Interrupted) -> None:
+        self.problem = self.problem or problem
         with self._lock:
             futures = list(self._futures.values())
         for future in futures:
             _resolve(future, self.problem)
 
 
-def _resolve(future: Future[Result], outcome: Result | EnvironmentProblem) -> None:
+def _resolve(future: Future[Result], outcome: Result | EnvironmentProblem | Interrupted) -> None:
     """Set the outcome of a future that has none yet; threads may meet here, and the first one wins."""
     with suppress(InvalidStateError):
-        if isinstance(outcome, EnvironmentProblem):
+        if isinstance(outcome, Exception):
             future.set_exception(outcome)
         else:
             future.set_result(outcome)

@@ -49,7 +49,7 @@ class Running:
     usual: float | None = None
     """Seconds that jobs of its unit have taken on average; None before one has ended."""
     rate: float | None = None
-    """Real tokens per second that the last of its unit trained at; None before one has ended."""
+    """Real tokens per second at which its stage has trained so far; None before it has."""
 
 
 @dataclass
@@ -60,7 +60,6 @@ class Progress:
     clock: Callable[[], float] = time.monotonic
     each: Mapping[str, float] = field(default_factory=dict)
     """Model -> GPUs, or workers, of one of its groups; 1 where it is not told."""
-    _rates: dict[Unit, float] = field(default_factory=dict)
     _hours: float = 0.0
     _jobs: Counter[Unit] = field(default_factory=Counter)
     _seconds: dict[Unit, float] = field(default_factory=dict)
@@ -73,8 +72,8 @@ class Progress:
         """Jobs of a phase that are left."""
         return sum(count for (name, _), count in self.todo.items() if name == phase)
 
-    def ended(self, unit: Unit, seconds: float, rate: float | None = None) -> None:
-        """Count a job that took ``seconds`` on its worker group, and trained at ``rate`` tokens per second."""
+    def ended(self, unit: Unit, seconds: float) -> None:
+        """Count a job that took ``seconds`` on its worker group."""
         if self._start is None:
             self._start = self.clock() - seconds
         self.todo[unit] = max(0, self.todo[unit] - 1)
@@ -82,12 +81,10 @@ class Progress:
         self._jobs[unit] += 1
         self._seconds[unit] = self._seconds.get(unit, 0.0) + seconds
         self._hours += seconds / 3600 * self.each.get(unit[1], 1.0)
-        if rate:
-            self._rates[unit] = rate
 
-    def running(self, label: str, since: float, unit: Unit) -> Running:
+    def running(self, label: str, since: float, unit: Unit, rate: float | None = None) -> Running:
         """A job that runs, with what is known of its like. Another thread may call it."""
-        return Running(label, since, self._guess(unit), self._rates.get(unit))
+        return Running(label, since, self._guess(unit), rate)
 
     def hours(self) -> tuple[float, float | None]:
         """Hours of GPUs, or of workers, that this launch has spent, and those that all of it may come to."""
@@ -126,10 +123,10 @@ def to_do(resolver: Resolver, trials_done: Mapping[str, int]) -> Counter[Unit]:
         study = resolver.study(cell)
         if study is None or resolver.store.decision(study.address) is None:
             todo[SEARCHING, cell.model] += plan.runs(cell) - trials_done.get(study.address if study else "", 0)
-    for model, arm, seed in plan.intermediates:
-        stage = resolver.intermediate(model, arm, seed)
+    for cell in plan.intermediates:
+        stage = resolver.intermediate(cell)
         if stage is None or resolver.store.manifest(stage.key) is None:
-            todo[REPORTING, model] += 1
+            todo[REPORTING, cell.model] += 1
     for cell in plan.cells:
         stage = resolver.evaluate(cell)
         if stage is None or resolver.store.manifest(stage.key) is None:

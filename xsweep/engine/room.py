@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from xsweep.engine.worker import State
+from xsweep.engine.mailbox import State
 from xsweep.errors import EnvironmentProblem
 from xsweep.spec.sweep import Gang
 
 IDLE_SECONDS = 2.0
 """A group without a job for so long makes room for one that another gang waits for."""
+RELEASE_SECONDS = 60.0
+"""On a cluster of several nodes it ends after so long, whether or not another waits: nodes that idle cost money."""
 
 
 class Holds(Protocol):
@@ -31,6 +33,7 @@ class Room:
     Largest gangs come first. One that has no group yet and does not fit gets the room of smaller ones, which end after
     the job they are at, and of idle ones of any size; meanwhile nothing smaller starts. So every gang that jobs wait
     for comes up sooner or later: larger ones by that rule, smaller ones once the larger have nothing to do.
+    On a cluster of several nodes a group that has nothing to do ends, so that its nodes may go.
     """
 
     def __init__(self, cluster: Holds, gangs: tuple[Gang, ...], groups: int | None) -> None:
@@ -96,6 +99,9 @@ class Room:
             if lack > 0 and not mine and (found := self._in_the_way(gang, now)) is not None:
                 retire += found
                 break
+        if not self._cluster.local and not self._lost:  # the place of one that was lost is not given to another
+            long = {number for number, since in self._idle.items() if now - since >= RELEASE_SECONDS}
+            retire += sorted(long - self._retired - set(retire))
         self._retired |= set(retire)
         return start, retire
 

@@ -16,9 +16,10 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
+from xsweep.engine.mailbox import LOST
 from xsweep.engine.pool import GroupPool
 from xsweep.engine.studies import Suggestions
-from xsweep.engine.worker import LOST, describe
+from xsweep.engine.worker import describe
 from xsweep.errors import EnvironmentProblem
 from xsweep.plan.stage import Hyper, Job
 from xsweep.plan.study import Study, Trial
@@ -81,29 +82,39 @@ class _Multiplexer(Searcher):
         self._job_for = job_for
         self._ended = ended
         self._lost_clients = 0
-        self._open: dict[str, tuple[_Board, int, Hyper, str]] = {}
+        self._open: dict[str, tuple[_Board, int, Hyper, Job]] = {}
 
     def suggest(self, trial_id: str) -> Any:
         """The config of the next trial, of the first study that has one; None while all wait for results."""
         if self.over:
             return str(Searcher.FINISHED)
-        board = next((board for board in self._boards if board.todo), None)
-        if board is None:
-            return None if self._open else str(Searcher.FINISHED)
-        number, hyper = board.todo.pop(0)
         try:
-            job = self._job_for(board.suggestions.study, hyper)
+            found = self._next()
+            if found is None:
+                return None if self._open else str(Searcher.FINISHED)
+            board, number, hyper, job = found
             self._pool.submit(job)
         except Exception as error:
             self.over, self.error = True, error
             return str(Searcher.FINISHED)
+        board.todo.remove((number, hyper))
         board.running.add(number)
-        self._open[trial_id] = (board, number, hyper, job.key)
+        self._open[trial_id] = (board, number, hyper, job)
         return {"mailbox": self._pool.name, "key": job.key}
+
+    def _next(self) -> tuple[_Board, int, Hyper, Job] | None:
+        """The first trial that no open one makes a stage of: what is made once may be asked for by several."""
+        making = {stage.key for _, _, _, job in self._open.values() for stage in job.stages[:-1]}
+        for board in self._boards:
+            for number, hyper in board.todo:
+                job = self._job_for(board.suggestions.study, hyper)
+                if not making.intersection(stage.key for stage in job.stages[:-1]):
+                    return board, number, hyper, job
+        return None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Take a result in; a trial whose client was lost is suggested again and finds its job as it is."""
-        board, number, hyper, key = self._open.pop(trial_id)
+        board, number, hyper, job = self._open.pop(trial_id)
         board.running.discard(number)
         if error or not result or "status" not in result:
             self._lost_clients += 1
@@ -113,7 +124,7 @@ class _Multiplexer(Searcher):
         if result["status"] in ("aborted", LOST):
             self.over = True
             return
-        trial = Trial(number, hyper, key, result["status"], result["score"])
+        trial = Trial(number, hyper, job.key, result["status"], result["score"])
         board.finished[number] = trial
         board.refresh()
         self._ended(board.suggestions.study, trial)

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
+from xsweep.errors import CtrlC, Interrupted
+
 
 @dataclass
 class Stop:
@@ -46,3 +48,9 @@ def interruptible(say: Callable[[str], None]) -> Iterator[Stop]:
     finally:
         for number, earlier in before.items():
             signal.signal(number, earlier)
+
+
+def stopped(stop: Stop) -> Interrupted:
+    """What a run that was asked to stop ends with."""
+    said = "stopped; nothing that had ended is lost. Run the same command again to go on."
+    return CtrlC(said) if stop.signal == signal.SIGINT else Interrupted(said)

@@ -28,11 +28,11 @@ def weights_to_write(resolver: Resolver) -> int:
     plan, store = resolver.plan, resolver.store
     stages = [job.stages[-1] for _, job in resolver.pretraining()]
     params = [resolver.model(stage.model.name).params or 0 for stage in stages]
-    searches = {(cell.model, cell.arm, cell.seed) for cell in plan.searches if cell.target is None}
-    for model, arm, seed in searches.union(plan.intermediates):
-        stage = resolver.intermediate(model, arm, seed)
+    searches = [cell for cell in plan.searches if cell.target is None]
+    for cell in (*searches, *plan.intermediates):
+        stage = resolver.intermediate(cell)
         if stage is None or not store.has_weights(stage.key):
-            params.append(resolver.model(model).params or 0)
+            params.append(resolver.model(cell.model).params or 0)
     return 4 * sum(params)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from xsweep.plan.halving import Bracket
@@ -25,7 +26,8 @@ class Suggestions:
     Random and quasi-random points are known from the start. TPE asks for ``study.batch`` trials at a time,
     a function of all trials of the batches before in trial order, so neither timing nor a restart matters.
     Configurations taken from a smaller model come first, and in place of as many points. Under halving a trial is
-    run more than once, and what is numbered are runs: see ``xsweep.plan.halving``.
+    run more than once, and what is numbered are runs: see ``xsweep.plan.halving``. In a joint study a point is one of
+    both stages' ranges; where two targets have the same ranges, their trials share their intermediate stages.
     """
 
     def __init__(self, study: Study) -> None:
@@ -45,6 +47,14 @@ class Suggestions:
         if self._bracket is not None:
             return self._bracket.pending(finished)
         return [(number, hyper) for number, hyper in enumerate(self._open(finished)) if number not in finished]
+
+    def possible(self, finished: Mapping[int, Trial]) -> list[tuple[int, Hyper]]:
+        """The same, and every other run that may have ended in an earlier launch."""
+        return self._bracket.possible(finished) if self._bracket else self.pending(finished)
+
+    def stopped(self, finished: Mapping[int, Trial]) -> list[Trial]:
+        """The runs, under halving, of trials that are known to go no further."""
+        return self._bracket.stopped(finished) if self._bracket else []
 
     def _open(self, finished: Mapping[int, Trial]) -> list[Hyper]:
         """Every suggestion that can be made by now, finished or not."""
@@ -67,16 +77,6 @@ class Suggestions:
         return decide(self.study, trials, before)
 
 
-def left_behind(study: Study, finished: Mapping[int, Trial]) -> list[Trial]:
-    """The runs, under halving, of trials that are known to go no further."""
-    pending, trials = Suggestions(study).pending(finished), study.space.trials
-    if not pending:
-        return []
-    rung = pending[0][0] // trials
-    alive = {number % trials for number, _ in pending} | {n % trials for n in finished if n // trials == rung}
-    return [trial for number, trial in sorted(finished.items()) if number % trials not in alive]
-
-
 def decide(study: Study, trials: Iterable[Trial], before: Iterable[Trial] = ()) -> dict[str, Any] | None:
     """The study's decision, fit for the store: the best finite score, the lower number among equals.
 
@@ -90,7 +90,7 @@ def decide(study: Study, trials: Iterable[Trial], before: Iterable[Trial] = ()) 
     best = max(counting, key=lambda trial: (trial.score, -trial.number))
     return {
         "study": study.label,
-        "hyper": {"lr": best.hyper.lr, "epochs": best.hyper.epochs},
+        "hyper": replace(best.hyper, until=None).told(),
         "trial": best.number,
         "key": best.key,
         "score": best.score,
@@ -101,16 +101,8 @@ def decide(study: Study, trials: Iterable[Trial], before: Iterable[Trial] = ()) 
 
 def _told_of(trial: Trial) -> dict[str, Any]:
     """A trial in a decision."""
-    stopped = {} if trial.hyper.until is None else {"until": trial.hyper.until}
-    return {
-        "number": trial.number,
-        "lr": trial.hyper.lr,
-        "epochs": trial.hyper.epochs,
-        **stopped,
-        "key": trial.key,
-        "status": trial.status,
-        "score": _finite(trial.score),
-    }
+    told = {"number": trial.number, **trial.hyper.told()}
+    return {**told, "key": trial.key, "status": trial.status, "score": _finite(trial.score)}
 
 
 def _finite(score: float | None) -> float | None:
@@ -127,20 +119,35 @@ def _hyper(space: Space, lr: float, epochs: int) -> Hyper:
     return Hyper(lr=min(max(float(f"{lr:.{_DIGITS}g}"), space.lr.low), space.lr.high), epochs=epochs)
 
 
+def _spaces(study: Study) -> list[Space]:
+    """The ranges of each stage that a trial trains, the one that it is judged by last."""
+    return [study.before, study.space] if study.before else [study.space]
+
+
+def _joined(stages: Sequence[Hyper]) -> Hyper:
+    """One configuration from those of each stage."""
+    *before, last = stages
+    return replace(last, before=before[0]) if before else last
+
+
 def _sobol(study: Study) -> list[Hyper]:
-    """A scrambled Sobol sequence over (log lr, epochs); a longer one begins with the shorter one."""
+    """A scrambled Sobol sequence over (log lr, epochs) of each stage; a longer one begins with the shorter one."""
     import numpy as np
     from scipy.stats import qmc
 
-    space = study.space
-    sequence = qmc.Sobol(d=2, scramble=True, rng=np.random.default_rng(_seed(study, 0)))
-    points = sequence.random_base2(max(0, math.ceil(math.log2(space.trials))))[: space.trials]
+    spaces, trials = _spaces(study), study.space.trials
+    sequence = qmc.Sobol(d=2 * len(spaces), scramble=True, rng=np.random.default_rng(_seed(study, 0)))
+    points = sequence.random_base2(max(0, math.ceil(math.log2(trials))))[:trials].tolist()
+    return [
+        _joined([_placed(space, *point[2 * at : 2 * at + 2]) for at, space in enumerate(spaces)]) for point in points
+    ]
+
+
+def _placed(space: Space, x: float, y: float) -> Hyper:
+    """The configuration at a point of the unit square."""
     low, high = math.log(space.lr.low), math.log(space.lr.high)
     width = space.epochs.high - space.epochs.low + 1
-    return [
-        _hyper(space, math.exp(low + x * (high - low)), min(space.epochs.low + int(y * width), space.epochs.high))
-        for x, y in points.tolist()
-    ]
+    return _hyper(space, math.exp(low + x * (high - low)), min(space.epochs.low + int(y * width), space.epochs.high))
 
 
 def _random_sampler(seed: int) -> Any:
@@ -163,34 +170,47 @@ def _ask(study: Study, sampler: Any, history: tuple[Trial, ...], count: int) -> 
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    space = study.space
-    distributions = {
-        "lr": optuna.distributions.FloatDistribution(space.lr.low, space.lr.high, log=True),
-        "epochs": optuna.distributions.IntDistribution(space.epochs.low, space.epochs.high),
-    }
+    ranges = _ranges(study)
     memory = optuna.create_study(direction="maximize", sampler=sampler)
     for trial in history:
-        memory.add_trial(_told(trial, distributions))
-    asked = [memory.ask(distributions) for _ in range(count)]
-    return [_hyper(space, trial.params["lr"], trial.params["epochs"]) for trial in asked]
+        memory.add_trial(_told(trial, ranges))
+    asked = [memory.ask(ranges).params for _ in range(count)]
+    return [
+        _joined([_hyper(space, drawn[f"{stage}lr"], drawn[f"{stage}epochs"]) for stage, space in _named(study)])
+        for drawn in asked
+    ]
 
 
-def _told(trial: Trial, distributions: Mapping[str, Any]) -> Any:
+def _named(study: Study) -> list[tuple[str, Space]]:
+    """What Optuna's parameters of each stage begin with, and its ranges."""
+    return list(zip(("before ", "") if study.before else ("",), _spaces(study), strict=True))
+
+
+def _ranges(study: Study) -> dict[str, Any]:
+    """The ranges of each stage in Optuna's words."""
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    found: dict[str, Any] = {}
+    for stage, space in _named(study):
+        found[f"{stage}lr"] = FloatDistribution(space.lr.low, space.lr.high, log=True)
+        found[f"{stage}epochs"] = IntDistribution(space.epochs.low, space.epochs.high)
+    return found
+
+
+def _told(trial: Trial, ranges: Mapping[str, Any]) -> Any:
     """A finished trial in Optuna's words: one without a score that counts is worse than any with one."""
     import optuna
 
     score = _finite(trial.score) if trial.status in _COUNTING else None
     unknown = trial.status == "failed"  # says nothing about its point
     states = optuna.trial.TrialState
-    # What was taken from a smaller model may lie outside.
-    inside = {
-        name: min(max(getattr(trial.hyper, name), distributions[name].low), distributions[name].high)
-        for name in distributions
-    }
-    state = states.COMPLETE if score is not None else states.FAIL if unknown else states.PRUNED
+    values = {"lr": trial.hyper.lr, "epochs": trial.hyper.epochs}
+    if before := trial.hyper.before:
+        values |= {"before lr": before.lr, "before epochs": before.epochs}
     return optuna.trial.create_trial(
-        state=state,
+        state=states.COMPLETE if score is not None else states.FAIL if unknown else states.PRUNED,
         value=score,
-        params=inside,
-        distributions=dict(distributions),
+        # What was taken from a smaller model may lie outside.
+        params={name: min(max(values[name], ends.low), ends.high) for name, ends in ranges.items()},
+        distributions=dict(ranges),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -19,9 +20,10 @@ BASELINE = "none"
 class Cell:
     """An address known from the sweep file alone.
 
-    A cell of role ``search`` is one study: of the intermediate stage where ``target`` is None, else of the
-    target stage. One of role ``check`` is a study in full, beside one that takes configurations from a smaller model;
-    nothing is chosen by it. A cell of role ``report`` is one trained and scored model that enters the curves.
+    A cell of role ``search`` is one study: of the intermediate stage where ``target`` is None, else of the target
+    stage, or of both (``Plan.joint``). One of role ``check`` is a study in full, beside one that takes configurations
+    from a smaller model; nothing is chosen by it. A cell of role ``report`` is one trained and scored model that enters
+    the curves.
     """
 
     model: str
@@ -57,10 +59,23 @@ class Plan:
         return tuple(cell for level in self.levels for cell in level)
 
     @property
-    def intermediates(self) -> tuple[tuple[str, str, int], ...]:
-        """(model, arm, seed) of every intermediate stage behind the reporting cells, once, in their order."""
-        trained = (cell for cell in self.cells if self.arm(cell.arm).trained)
-        return tuple(dict.fromkeys((cell.model, cell.arm, cell.seed) for cell in trained))
+    def intermediates(self) -> tuple[Cell, ...]:
+        """The address of every intermediate stage behind the reporting cells, once, in their order."""
+        return tuple(dict.fromkeys(self.intermediate(cell) for cell in self.cells if self.arm(cell.arm).trained))
+
+    def joint(self, cell: Cell) -> bool:
+        """Whether both stages of a cell are decided by one study.
+
+        Not where only one of them is trained: the baseline's targets, and what an arm does for a target without
+        training rows, are searched as in a staged sweep.
+        """
+        if self.sweep.search.mode == "staged" or cell.target is None:
+            return False
+        return self.arm(cell.arm).trained and self.target(cell.target).trained
+
+    def intermediate(self, cell: Cell) -> Cell:
+        """The address of the intermediate stage of a cell: shared by its arm's targets, or of a joint one its own."""
+        return cell if self.joint(cell) else replace(cell, target=None)
 
     def seedless(self, cell: Cell) -> bool:
         """Whether a reporting cell scores the model as it comes, so that one stage serves every seed."""
@@ -131,11 +146,36 @@ class Plan:
         return None if self.before(cell) else self.sweep.search.halving
 
     def runs(self, cell: Cell) -> int:
-        """Training runs of a search cell, at most: under halving a trial is run up to each epoch that it reaches."""
+        """Jobs of a search cell: one a trial, or under halving one for each rung that it reaches."""
         halving, space = self.halving(cell), self.space(cell)
         if halving is None:
             return space.trials
         return sum(alive for _, alive in live(halving, space.trials, space.epochs.high))
+
+    def intermediate_runs(self, searches: Sequence[Cell]) -> int:
+        """Intermediate stages that the trials of some searches train, at most: those of one model, arm and repeat.
+
+        Points are drawn from the search's seed, so that joint searches of several targets try the same intermediate
+        stages: all of them, or with TPE those of its first batch, as later ones depend on the target's scores.
+        Configurations of a smaller model differ by target.
+        """
+        trials = [self.space(cell).trials for cell in searches]
+        search, first = self.sweep.search, searches[0]
+        if first.target is None:
+            return sum(trials)
+        common = min(search.batch, trials[0]) if search.sampler == "tpe" else trials[0]
+        if self.before(first):
+            common = 0
+        space = search.intermediate.of(first.model)
+        runs = common + sum(own - common for own in trials)
+        return min(runs, space.epochs.high - space.epochs.low + 1) if space.lr.low == space.lr.high else runs
+
+    def deciding(self, cell: Cell) -> Cell:
+        """The search that decides the intermediate stage of a cell."""
+        repeat = self.repeat(cell.seed)
+        if self.joint(cell):
+            return self.target_search(cell.model, cell.arm, cell.target or "", repeat)
+        return self.intermediate_search(cell.model, cell.arm, repeat)
 
     def intermediate_search(self, model: str, arm: str, repeat: int = 0) -> Cell:
         """The search that decides the intermediate stage of (model, arm)."""
@@ -166,7 +206,9 @@ def build_plan(sweep: Sweep) -> Plan:
     arms = [arm.name for arm in sweep.arms]
     trained = [target.name for target in sweep.targets if target.trained]
     repeats = range(sweep.search.repeats)
-    first = [plan.intermediate_search(m, a, r) for r in repeats for m in models for a in arms if plan.arm(a).trained]
+    alone = sweep.search.mode == "staged" or len(trained) < len(sweep.targets)
+    staged = [a for a in arms if alone and plan.arm(a).trained]
+    first = [plan.intermediate_search(m, a, r) for r in repeats for m in models for a in staged]
     asked = dict.fromkeys(
         plan.target_search(m, a, t, r) for r in repeats for m in models for a in arms for t in trained
     )
@@ -184,7 +226,7 @@ def build_plan(sweep: Sweep) -> Plan:
 def _level(plan: Plan, cell: Cell) -> int:
     """How many searches have to be decided one after the other before this one can start, at most."""
     before = plan.before(cell)
-    own = int(bool(cell.target) and cell.arm != BASELINE)
+    own = int(bool(cell.target) and cell.arm != BASELINE and not plan.joint(cell))
     return own if before is None else 1 + _level(plan, before)
 
 

@@ -71,25 +71,38 @@ def _line(plan: Plan, kind: Work, model: Model) -> Line | None:
         scored = [cell for cell in cells if cell.seed == sweep.seeds[0] or not plan.seedless(cell)]
         return _made(kind, model, len(cells), len(scored), total(_scored_tokens(plan, cell) for cell in scored))
     if kind == "intermediate trials":
-        return _trials(kind, plan, model, [cell for cell in searches if cell.target is None], None)
+        return _intermediate_trials(plan, model, searches)
     if kind == "target trials":
         asked = {(c.arm, c.target): plan.target_search(c.model, c.arm, c.target or "") for c in trained}
         wanted = sweep.search.repeats * sum(plan.space(cell).trials for cell in asked.values())
-        return _trials(kind, plan, model, [cell for cell in searches if cell.target], wanted)
+        return _target_trials(plan, model, [cell for cell in searches if cell.target], wanted)
     if kind == "intermediate":
-        run = [Cell(name, arm, None, seed, "report") for name, arm, seed in plan.intermediates if name == model.name]
+        run = [cell for cell in plan.intermediates if cell.model == model.name]
         needed = sum(plan.arm(cell.arm).trained for cell in cells)
-    else:
-        run, needed = trained, len(trained)
-    return _made(kind, model, needed, len(run), total(_trained_tokens(plan, cell) for cell in run))
+        return _made(kind, model, needed, len(run), total(_intermediate_tokens(plan, cell) for cell in run))
+    return _made(kind, model, len(trained), len(trained), total(_trained_tokens(plan, cell) for cell in trained))
 
 
-def _trials(kind: Work, plan: Plan, model: Model, searches: list[Cell], needed: int | None) -> Line:
-    """A line of searches, each trial to its end; ``needed`` trials, or as many as run."""
+def _intermediate_trials(plan: Plan, model: Model, searches: list[Cell]) -> Line:
+    """Trials of intermediate stages: of their own searches, and of joint ones, whose targets share them by chance or
+    because their points do not depend on the target."""
+    each: dict[tuple[str, int, bool], list[Cell]] = {}
+    for cell in searches:
+        if cell.target is None or plan.joint(cell):
+            each.setdefault((cell.arm, cell.repeat, plan.joint(cell)), []).append(cell)
+    needed, runs, tokens = 0, 0, list[float | None]()
+    for cells in each.values():
+        made, one = plan.intermediate_runs(cells), _intermediate_tokens(plan, cells[0])
+        needed, runs = needed + sum(plan.space(cell).trials for cell in cells), runs + made
+        tokens.append(None if one is None else made * one)
+    return _made("intermediate trials", model, needed, runs, total(tokens))
+
+
+def _target_trials(plan: Plan, model: Model, searches: list[Cell], needed: int) -> Line:
+    """Trials of target stages, each to its end."""
     each = [(plan.space(cell).trials, _trained_tokens(plan, cell)) for cell in searches]
-    runs = sum(trials for trials, _ in each)
     tokens = total(None if tokens is None else trials * tokens for trials, tokens in each)
-    return _made(kind, model, runs if needed is None else needed, runs, tokens)
+    return _made("target trials", model, needed, sum(trials for trials, _ in each), tokens)
 
 
 def _made(kind: Work, model: Model, needed: int, runs: int, tokens: float | None) -> Line:
@@ -130,22 +143,27 @@ def _scored_tokens(plan: Plan, cell: Cell) -> float | None:
     return None if rows is None or tokens is None else float(rows * len(target.languages) * tokens)
 
 
+def _intermediate_tokens(plan: Plan, cell: Cell) -> float | None:
+    """Tokens that one intermediate stage of the cell's arm trains on, at the most epochs its search allows."""
+    tokens = _tokens(plan.arm(cell.arm))
+    return None if tokens is None else tokens * plan.sweep.search.intermediate.of(cell.model).epochs.high
+
+
 def _trained_tokens(plan: Plan, cell: Cell) -> float | None:
-    """Tokens that one stage of the cell trains on, at the most epochs its search allows."""
-    source = plan.target(cell.target) if cell.target else plan.arm(cell.arm)
-    tokens, epochs = _tokens(source), _epochs(plan, cell)
+    """The same of one target stage of the cell."""
+    tokens, epochs = _tokens(plan.target(cell.target or "")), _epochs(plan, cell)
     return None if tokens is None or epochs is None else tokens * epochs
 
 
 def _epochs(plan: Plan, cell: Cell) -> int | None:
-    """Epochs of one stage of the cell, at most; of a lengthened target stage, with those of the other's intermediate.
+    """Epochs of one target stage of the cell, at most; of a lengthened one, with those of the other's intermediate.
 
     Rows stand for steps there, which are counted in windows where there are any.
     """
     high, of = plan.space(cell).epochs.high, plan.arm(cell.arm).of
-    if of is None or cell.target is None:
+    if of is None:
         return high
-    before, after = _rows(plan.arm(of)), _rows(plan.target(cell.target))
+    before, after = _rows(plan.arm(of)), _rows(plan.target(cell.target or ""))
     if before is None or after is None:
         return None
     return high + math.ceil(plan.sweep.search.intermediate.epochs.high * before / after)

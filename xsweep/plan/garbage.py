@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from xsweep.plan.cells import Cell
 from xsweep.plan.records import collect
 from xsweep.plan.resolve import Resolver
 from xsweep.plan.stage import Hyper, Stage
@@ -43,10 +44,13 @@ def unneeded(resolver: Resolver) -> Garbage:
     Stages of other sweeps in the same store are left alone, and trials of searches that have not decided.
     """
     needed = {key for stage in _starts(resolver) for key in (stage.key, *resolver.ancestors(stage))}
+    open_ = {(cell.model, cell.arm) for cell in _undecided(resolver) if resolver.plan.joint(cell)}
     found: dict[str, int] = {}
     for record in collect(resolver):
         manifest = record.manifest
-        if manifest and record.key not in needed and resolver.store.has_weights(manifest.key):
+        # Another target's trials may start from the same intermediate stages.
+        shared = record.role == "search" and not record.judged and (record.model.name, record.arm) in open_
+        if manifest and not shared and record.key not in needed and resolver.store.has_weights(manifest.key):
             found[manifest.key] = sum(entry["bytes"] for entry in manifest.weights.values())
     return Garbage(found, {key: sum(resolver.store.beginning(key).held().values()) for key in _beginnings(resolver)})
 
@@ -59,22 +63,25 @@ def _beginnings(resolver: Resolver) -> list[str]:
         study, decision = resolver.study(cell), resolver.decision(cell)
         if study is not None and decision is not None:
             for run in (*decision["trials"], *decision.get("rungs", ())):
-                hyper = Hyper(run["lr"], run["epochs"], run.get("until"))
-                left.append(resolver.trial(study, hyper).beginning)
+                left.append(resolver.trial(study, Hyper.of(run)).beginning)
     return sorted(there.intersection(left))
+
+
+def _undecided(resolver: Resolver) -> list[Cell]:
+    return [cell for cell in resolver.plan.searches if resolver.decision(cell) is None]
 
 
 def _starts(resolver: Resolver) -> Iterator[Stage]:
     """What searches without a decision and cells without a score start from, or would once they are decided."""
     plan = resolver.plan
-    for cell in plan.searches:
-        if resolver.decision(cell) is None and (start := resolver.start(cell)):
+    for cell in _undecided(resolver):
+        if start := resolver.start(cell):
             yield start
     for cell in plan.cells:
         scoring = resolver.evaluate(cell)
         if scoring is None:
             trained = plan.arm(cell.arm).trained
-            start = resolver.intermediate(cell.model, cell.arm, cell.seed) if trained else None
+            start = resolver.intermediate(cell) if trained else None
             if start := start or resolver.pretrained(cell.model):
                 yield start
         elif not resolver.status(scoring):

@@ -73,8 +73,11 @@ class _Part:
     """One model on one target: runs and FLOPs of its searches for the two stages, and of its reporting runs."""
 
     model: str
-    first: bool
-    """The first of its model, on whose account the others' intermediates are once they are shared."""
+    own: tuple[float, float]
+    """Shares of the intermediate stages, of searches and of reporting runs, that are left on its account once others
+    of its model share theirs with it: all of the first such target's."""
+    joint: bool
+    """Whether one search decides both stages."""
     searches: tuple[Runs, ...]
     """Of the intermediate and of the target stage, each trial to its end."""
     shared: float
@@ -83,6 +86,8 @@ class _Part:
     """Of the same stages."""
     scoring: float | None
     trial_scoring: float | None
+    unshared: Runs = (0.0, 0.0)
+    """Of the intermediate's search, before any of it was shared."""
     shares: tuple[tuple[float, float], ...] = ((1.0, 1.0), (1.0, 1.0))
     """Shares of the searches' runs and FLOPs that are left where trials are fewer, or shorter."""
 
@@ -103,7 +108,8 @@ class _Part:
         each = None if scoring is None else scoring / max(1, lines["evaluate"].runs)
         return cls(
             model=model.name,
-            first=target == sweep.targets[0],
+            own=_own(sweep, plan, target),
+            joint=any(plan.joint(cell) for cell in plan.searches),
             searches=searches,
             shared=1 / arms,
             reports=tuple(runs.get(stage, nothing) for stage in ("intermediate", "target")),
@@ -129,15 +135,30 @@ class _Part:
         return _total([self.scoring, self.trial_scoring])
 
     def sharing(self) -> _Part:
-        """With intermediates on the first target's account alone."""
-        if self.first:
-            return self
-        nothing = (0.0, 0.0)
-        return replace(self, searches=(nothing, self.searches[1]), reports=(nothing, self.reports[1]))
+        """With intermediates that targets share on the first one's account alone."""
+        (search, after), (run, last), (trials, reports) = self.searches, self.reports, self.own
+        shared = (_times(search, trials, trials), after), (_times(run, reports, reports), last)
+        return replace(self, searches=shared[0], reports=shared[1], unshared=search)
+
+    def transferring(self) -> _Part:
+        """With configurations of a smaller model, which differ by target: joint trials share no intermediate then."""
+        return replace(self, searches=(self.unshared, self.searches[1])) if self.joint else self
 
     def one_target_search(self) -> _Part:
         """With the baseline's target search for all arms."""
         return replace(self, searches=(self.searches[0], _times(self.searches[1], self.shared, self.shared)))
+
+
+def _own(sweep: Sweep, alone: Plan, target: Target) -> tuple[float, float]:
+    """Shares of its intermediate stages that a target has to itself; ``alone`` is the plan of that target only."""
+    joint = [cell for cell in alone.searches if alone.joint(cell)]
+    like = [other for other in sweep.targets if sweep.search.mode == "staged" or other.trained == target.trained]
+    if target == like[0]:
+        return 1.0, 1.0
+    if not joint:
+        return 0.0, 0.0
+    two, one = alone.intermediate_runs([joint[0], joint[0]]), alone.intermediate_runs(joint[:1])
+    return two / one - 1, 1.0
 
 
 def _times(search: Runs, runs: float, flops: float) -> Runs:
@@ -151,6 +172,9 @@ def _halved(plan: Plan) -> Callable[[_Part], _Part]:
     def pull(part: _Part) -> _Part:
         shares = []
         for field in FIELDS:
+            if part.joint and field == "intermediate":
+                shares.append((1.0, 1.0))  # every trial trains that stage to its end before it is judged
+                continue
             space = getattr(plan.sweep.search, field).of(part.model)
             runs, work, before = 0, 0.0, 0.0
             for epochs, alive in live(halving, space.trials, space.epochs.high) if halving else ():
@@ -171,7 +195,7 @@ def _transferred(plan: Plan) -> Callable[[_Part], _Part]:
         if part.model not in taking or search.transfer is None:
             return part
         shares = (search.transfer.trials / getattr(search, field).trials for field in FIELDS)
-        return replace(part, shares=tuple((share, share) for share in shares))
+        return replace(part.transferring(), shares=tuple((share, share) for share in shares))
 
     return pull
 
@@ -187,11 +211,11 @@ def chain(plan: Plan) -> int:
 
 
 def _rounds(plan: Plan, cell: Cell) -> int:
-    """How many trials of a search are run one after the other at least."""
-    halving, space = plan.halving(cell), plan.space(cell)
+    """How many stages of a search's trials are run one after the other at least."""
+    halving, space, both = plan.halving(cell), plan.space(cell), int(plan.joint(cell))
     if halving:
-        return len(live(halving, space.trials, space.epochs.high))
-    return -(-space.trials // plan.sweep.search.batch) if plan.sweep.search.sampler == "tpe" else 1
+        return both + len(live(halving, space.trials, space.epochs.high))
+    return (1 + both) * (-(-space.trials // plan.sweep.search.batch) if plan.sweep.search.sampler == "tpe" else 1)
 
 
 def retained(plan: Plan, resolver: Resolver | None) -> int | None:
@@ -201,7 +225,7 @@ def retained(plan: Plan, resolver: Resolver | None) -> int | None:
     stages = [model.name for model in sweep.models if model.pretrain]
     if sweep.keep != "none":
         stages += [cell.model for cell in plan.searches if cell.target is None]
-        stages += [model for model, _, _ in plan.intermediates]
+        stages += [cell.model for cell in plan.intermediates]
     if sweep.keep == "all":
         stages += [cell.model for cell in plan.cells if plan.target(cell.target or "").trained]
         stages += [cell.model for cell in plan.searches for _ in range(plan.space(cell).trials) if cell.target]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from xsweep.models.model import Model
 from xsweep.plan.cells import BASELINE, Cell, Role
 from xsweep.plan.resolve import Resolver
-from xsweep.plan.stage import Hyper, Kind, Stage, Work
+from xsweep.plan.stage import Hyper, Kind, Stage, Work, trial_work
 from xsweep.spec.sweep import Arm
 from xsweep.store.manifests import Manifest
 from xsweep.tasks.catalog import sources_of
@@ -41,11 +41,16 @@ class Record:
     """Which of the repeated searches it belongs to, or its configuration comes from; seeds of one share a search."""
 
     @property
+    def judged(self) -> bool:
+        """Whether a search judges its trials by this stage's score: not by an intermediate stage of a joint one."""
+        return self.kind != "intermediate" or self.target is None
+
+    @property
     def work(self) -> Work | None:
         """The row of the plan that it is counted in; None of a trial's earlier runs."""
         if self.role == "report":
             return self.kind
-        return None if self.trial is None and self.role == "search" else _TRIALS[self.kind]
+        return None if self.trial is None and self.role == "search" else trial_work(self.kind)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -53,17 +58,13 @@ class Record:
         return self.serves or (self.seed,)
 
 
-_TRIALS: Mapping[Kind, Work] = {"intermediate": "intermediate trials", "target": "target trials"}
-
-
 def collect(resolver: Resolver) -> list[Record]:
     """Every stage of the sweep: pretraining, trials of decided studies, then the stages behind each reporting cell."""
     plan = resolver.plan
     records = [record for model in plan.sweep.models for record in _pretrained(resolver, model.name)]
     records += [record for cell in plan.searches for record in _trials(resolver, cell)]
-    for model, arm, seed in plan.intermediates:
-        stage = resolver.intermediate(model, arm, seed)
-        records.append(_record(resolver, Cell(model, arm, None, seed, "report"), "intermediate", stage))
+    for cell in plan.intermediates:
+        records.append(_record(resolver, cell, "intermediate", resolver.intermediate(cell)))
     for cell in plan.cells:
         if plan.target(cell.target or "").trained:
             records.append(_record(resolver, cell, "target", resolver.target(cell)))
@@ -90,9 +91,11 @@ def _trials(resolver: Resolver, cell: Cell) -> Iterator[Record]:
     # The earlier runs of a trial that went on, and a search that nothing is chosen by, spend without being trials.
     for told, counts in (("rungs", False), ("trials", not study.full)):
         for trial in decision.get(told, ()):
-            hyper = Hyper(trial["lr"], trial["epochs"], trial.get("until"))
-            stage, number = resolver.trial(study, hyper), trial["number"] if counts else None
-            yield _record(resolver, cell, study.kind, stage, study.address, number, hyper)
+            hyper, number = Hyper.of(trial), trial["number"] if counts else None
+            *before, stage = resolver.trials(study, hyper)
+            for first in before if told == "trials" else ():
+                yield _record(resolver, cell, "intermediate", first, study.address, number)
+            yield _record(resolver, cell, study.kind, stage, study.address, number)
 
 
 def _record(
@@ -102,15 +105,13 @@ def _record(
     stage: Stage | None,
     study: str | None = None,
     trial: int | None = None,
-    hyper: Hyper | None = None,
 ) -> Record:
     plan = resolver.plan
     arm = plan.arm(cell.arm)
-    tasks = (plan.target(cell.target).task,) if cell.target else arm.tasks or (stage.tasks if stage else ())
-    if stage and stage.kind == "evaluate":
-        trained = resolver.target(cell)
-        hyper = trained.hyper if trained else None
-    common = cell.target is not None and any(sources_of(t) & sources_of(tasks[0]) for t in arm.reads)
+    own = cell.target is not None and kind != "intermediate"
+    tasks = (plan.target(cell.target or "").task,) if own else arm.tasks or (stage.tasks if stage else ())
+    trained = resolver.target(cell) if kind == "evaluate" else stage
+    common = own and any(sources_of(t) & sources_of(tasks[0]) for t in arm.reads)
     return Record(
         key=stage.key if stage else None,
         kind=kind,
@@ -120,7 +121,7 @@ def _record(
         family=family(arm),
         target=cell.target,
         seed=cell.seed,
-        hyper=hyper or (stage.hyper if stage else None),
+        hyper=trained.hyper if trained else None,
         study=study,
         trial=trial,
         manifest=resolver.store.manifest(stage.key) if stage else None,

@@ -25,10 +25,10 @@ def plan_rows(plan: Plan, resolver: Resolver | None) -> dict[str, Any]:
     """
     records = collect(resolver) if resolver else None
     lines = []
-    for line in estimate(_filled(plan, resolver)).lines:
+    for line in estimate(filled(plan, resolver)).lines:
         done = None if records is None else _done(records, line.stage)
         lines.append({"stage": line.stage, "needed": line.needed, "runs": line.runs, "done": done, "flops": line.flops})
-    priced = prices(_filled(plan, resolver), records or ())
+    priced = prices(filled(plan, resolver), records or ())
     return {
         "sweep": plan.sweep.name,
         "verified": resolver is not None,
@@ -92,18 +92,37 @@ def _priced(models: list[dict[str, Any]], gpus: float, cost: float | None) -> li
 
 def _bill(hours: float | None, least: bool, cost: float | None) -> str:
     """Hours, and money where an hour has a price."""
-    money = "" if cost is None else f" {_number(None if hours is None else cost * hours, least):>12}"
-    return f" {_number(hours, least):>12}{money}"
+    money = "" if cost is None else f" {number(None if hours is None else cost * hours, least):>12}"
+    return f" {number(hours, least):>12}{money}"
 
 
 def _notes(plan: Plan, rows: dict[str, Any]) -> list[str]:
     """What the tables mean and rest on, a sentence or two each."""
     said = ["Separate: stages if every cell had its own. Shared: what this sweep runs, each stage once. A stage trains "
             "or scores one model on one task."]  # fmt: skip
-    said += [f"{arm}." for arm in rows["arms"]] + rows["assumed"]
+    said += [f"{arm}." for arm in rows["arms"]] + _searching(plan) + rows["assumed"]
     if not rows["verified"]:
         said.append("?: data or models are unverified. `xsweep check --data SWEEP` reads them; then this knows what is "
                     "done, and the shapes of models.")  # fmt: skip
+    return said
+
+
+def _searching(plan: Plan) -> list[str]:
+    """What its searches do that others do not."""
+    search, said = plan.sweep.search, list[str]()
+    if search.mode == "joint":
+        said.append(
+            "Joint search: a trial trains the intermediate and then the target stage, and the target's score alone "
+            "judges it. Intermediate stages that are the same for several targets are trained once; counted are as "
+            "many as there may be."
+        )
+        if not all(target.trained for target in plan.sweep.targets):
+            said.append("A target that is not trained has no second stage: for it, intermediates are searched apart.")
+    if search.halving and search.halving.asynchronous:
+        said.append(
+            "Asynchronous halving: which trials go on depends on timing, so the same file may decide otherwise in "
+            "another store, and more trials may go on than are counted here."
+        )
     return said
 
 
@@ -117,7 +136,7 @@ def _short(count: int) -> str:
     return f"{count / unit:.1f}{letter}" if count / unit < 10 else f"{count / unit:.0f}{letter}"
 
 
-def _number(value: float | None, least: bool) -> str:
+def number(value: float | None, least: bool) -> str:
     """A number; with the sign of "more than" where something in it is unknown."""
     if value is None:
         return "unknown"
@@ -128,7 +147,7 @@ def _points(value: float | None) -> str:
     return "unknown with fewer than two seeds" if value is None else f"{value:.2f} points"
 
 
-def _filled(plan: Plan, resolver: Resolver | None) -> Plan:
+def filled(plan: Plan, resolver: Resolver | None) -> Plan:
     """The plan with what the folders of its models say of them."""
     if resolver is None:
         return plan
@@ -209,9 +228,10 @@ def status_text(plan: Plan, resolver: Resolver | None) -> str:
 
 
 def _done(records: list[Record], group: str) -> int:
-    """How many stages of a line have ended; one that scores several seeds is one."""
-    ended = [record.key for record in records if record.work == group and _ended(record)]
-    return len(set(ended)) if group == "evaluate" else len(ended)
+    """How many stages of a line have ended; one that scores several seeds, or several joint trials share, is one."""
+    ended = [record for record in records if record.work == group and _ended(record)]
+    shared = [r.key for r in ended if r.kind == "evaluate" or (r.role == "search" and not r.judged)]
+    return len(ended) - len(shared) + len(set(shared))
 
 
 def _ended(record: Record) -> bool:

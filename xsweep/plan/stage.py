@@ -17,6 +17,12 @@ Kind = Literal["pretrain", "intermediate", "target", "evaluate"]
 Work = Literal["pretrain", "intermediate trials", "target trials", "intermediate", "target", "evaluate"]
 """The same as a plan counts them: trials apart."""
 
+
+def trial_work(kind: Kind) -> Work:
+    """What a trial's stage of a kind is counted as."""
+    return "intermediate trials" if kind == "intermediate" else "target trials"
+
+
 TRAINING_VERSION = 2
 """Semantic version of the training code: raised when a change to it changes results."""
 
@@ -27,12 +33,30 @@ _KEYED = {"name", "format", "labels", "metric", "max_length", "stride"}
 
 @dataclass(frozen=True)
 class Hyper:
-    """What a study decides for one training stage."""
+    """What a study decides for one training stage, or, where it is joint, for two."""
 
     lr: float
     epochs: int
     until: int | None = None
     """The epoch after which a trial's run is stopped to be compared with others; None runs to the end."""
+    before: Hyper | None = None
+    """In a joint search, the same of the intermediate stage. Its key tells it, so it is in no other one."""
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Hyper:
+        """What a decision tells of a trial, or of what it chose."""
+        before = told.get("before")
+        return cls(told["lr"], told["epochs"], told.get("until"), cls.of(before) if before else None)
+
+    def told(self) -> dict[str, Any]:
+        """The same as a decision tells it; what says nothing is left out."""
+        return {**_hyper_payload(self), **({"before": self.before.told()} if self.before else {})}
+
+    def __str__(self) -> str:
+        """For people."""
+        stopped = f"{self.until} of " if self.until else ""
+        after = f"{self.before}, then " if self.before else ""
+        return f"{after}lr {self.lr:g}, {stopped}{self.epochs} epochs"
 
 
 @dataclass(frozen=True)
@@ -148,6 +172,8 @@ class Job:
     """How it is laid on the machine; part of no key."""
     begins: bool = False
     """Whether the last stage leaves its beginning in the store, for runs that go further."""
+    lost: float = 0.0
+    """Seconds of attempts at it in this launch whose worker died or ran out of memory."""
 
     @property
     def key(self) -> str:

@@ -13,8 +13,7 @@ from xsweep.spec.sweep import Halving, Space
 class Study:
     """One search over ``space``; its decision is written once, under ``address``.
 
-    ``address`` is a content key of
-    everything that its outcome depends on, so an edited search is another study.
+    ``address`` is a content key of everything that its outcome depends on, so an edited search is another study.
     """
 
     address: str
@@ -34,6 +33,8 @@ class Study:
     repeat: int = 0
     full: bool = False
     """It is a search in full beside one that takes its trials from a smaller model."""
+    before: Space | None = None
+    """Ranges of the intermediate stage, of a joint search; how many trials they are tried in ``space`` tells."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from xsweep.plan.stage import Hyper
@@ -15,15 +15,19 @@ def transferred(decision: Mapping[str, Any], transfer: Transfer, ratio: float) -
     """The best configurations of a decided study, best first, with learning rates for another width.
 
     ``ratio`` is the width that they were found at over the new one's. A trial that was stopped comes after all that
-    went further; of equal ones the lower number comes first. Configurations are told apart after scaling. Rates keep 6
-    significant digits and may leave the range.
+    went further; of equal ones the lower number comes first. Configurations are told apart after scaling, those of both
+    stages together where the search is joint. Rates keep 6 significant digits and may leave the range.
     """
     counting = [trial for trial in decision["trials"] if trial["status"] in ("ok", "degenerate", "pruned")]
     scored = [trial for trial in counting if trial["score"] is not None and math.isfinite(trial["score"])]
     ranked = sorted(scored, key=lambda trial: (-trial.get("until", math.inf), -trial["score"], trial["number"]))
-    factor = ratio**transfer.power
-    found = dict.fromkeys(Hyper(float(f"{trial['lr'] * factor:.6g}"), trial["epochs"]) for trial in ranked)
+    found = dict.fromkeys(_scaled(replace(Hyper.of(trial), until=None), ratio**transfer.power) for trial in ranked)
     return tuple(found)[: transfer.trials]
+
+
+def _scaled(hyper: Hyper, factor: float) -> Hyper:
+    before = _scaled(hyper.before, factor) if hyper.before else None
+    return replace(hyper, lr=float(f"{hyper.lr * factor:.6g}"), before=before)
 
 
 @dataclass(frozen=True)

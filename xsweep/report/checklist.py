@@ -70,8 +70,9 @@ def _tuning(of: Material) -> str:
         return f"{told}; {NOT_KNOWN.lower()}: space, sampler and rule of selection." + _parity(of)
     search = of.sweep.search
     stages = [f"intermediate stage {_space(search.intermediate)}", f"target stage {_space(search.target)}"]
+    mode = "both stages in one study of each arm and target: " if search.mode == "joint" else ""
     return (
-        f"{listed(stages)}; {search.sampler} sampler; the best score on English held-out rows wins; epochs are "
+        f"{mode}{listed(stages)}; {search.sampler} sampler; the best score on English held-out rows wins; epochs are "
         "searched, so the last checkpoint counts." + _parity(of)
     )
 

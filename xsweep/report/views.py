@@ -141,13 +141,13 @@ def budget_rows(budgets: pl.DataFrame, sweep: Sweep | None) -> list[dict[str, st
     rows = []
     for row in budgets.iter_rows(named=True):
         lost = [f"{row[name]} {name}" for name in ("degenerate", "pruned", "diverged", "failed") if row[name]]
-        if row["degenerate"] and row["arm"] in blind and row["target"] is None:
+        if row["degenerate"] and row["arm"] in blind and row["stage"] == "intermediate":
             lost[0] += ", as this control should be"
         rows.append(
             {
                 "model": row["model"],
                 "arm": row["arm"],
-                "search": row["target"] or "intermediate",
+                "search": _stages(row),
                 "trials": _trials(row),
                 "lost": ", ".join(lost) or DASH,
                 "dev": points(row["dev_score"]),
@@ -157,6 +157,13 @@ def budget_rows(budgets: pl.DataFrame, sweep: Sweep | None) -> list[dict[str, st
             }
         )
     return rows
+
+
+def _stages(row: Mapping[str, Any]) -> str:
+    """What a search chose for: a target, the intermediate stage of all, or in a joint search that of one."""
+    if row["stage"] == "intermediate":
+        return " before ".join(filter(None, ("intermediate", row["target"])))
+    return str(row["target"])
 
 
 def _trials(row: Mapping[str, Any]) -> str:
@@ -183,7 +190,11 @@ def declared(sweep: Sweep) -> list[str]:
 
 def _searched(sweep: Sweep) -> list[str]:
     """What makes its searches differ from every trial in full for every size."""
-    search, said = sweep.search, []
+    search, said = sweep.search, list[str]()
+    if search.mode == "joint":
+        said.append(
+            "both stages are searched at once (joint), for each arm and target, and judged by the target's score"
+        )
     if sweep.train.schedule == "wsd":
         said.append(
             f"the learning rate stays after its warm-up, and falls in the last {sweep.train.cooldown:.0%} alone"
@@ -192,7 +203,10 @@ def _searched(sweep: Sweep) -> list[str]:
         what = (
             f"the best 1/{search.halving.eta} of the trials go on, first after {count(search.halving.epochs, 'epoch')}"
         )
-        said.append(f"trials stop early, by synchronous successive halving on English held-out data: {what}")
+        how = "asynchronous (ASHA)" if search.halving.asynchronous else "synchronous"
+        said.append(f"trials stop early, by {how} successive halving on English held-out data: {what}")
+        if search.halving.asynchronous:
+            said.append("which trials went on depended on timing, so the same sweep run again may decide otherwise")
     if search.transfer:
         what = f"tries the best {search.transfer.trials} configurations of the model before"
         said.append(

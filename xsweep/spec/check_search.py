@@ -29,18 +29,42 @@ def spending(
     if search.repeats > len(seeds) > 0:
         what = f"{search.repeats} repeats, but {len(seeds)} reporting seeds: each repeat needs one to be reported by"
         found.add(node, what, "repeats")
+    if search.mode == "joint":
+        _joint(search, targets, node, found)
     if search.halving:
-        _halving(search, search.halving, training, names, node, found)
+        _halving(search, search.halving, training, names, targets, node, found)
     if search.transfer:
         _transfer(search, search.transfer, models, targets, node, found)
 
 
+def _joint(search: Search, targets: Sequence[Target], node: Node, found: Findings) -> None:
+    if search.target_per == "baseline":
+        what = "a joint study is of one arm and cannot use the baseline's; leave this out, or set `mode: staged`"
+        found.add(node, what, "target_per")
+    trials = search.target.trials
+    if search.intermediate.trials != trials:
+        found.add(
+            node, f"a joint trial is of both stages: give as many as search.target, {trials}", "intermediate", "trials"
+        )
+    if targets and not any(target.trained for target in targets):
+        found.add(node, "no target is trained, so there is no second stage to search; set `mode: staged`", "mode")
+
+
 def _halving(
-    search: Search, halving: Halving, training: Training, names: Sequence[str], node: Node, found: Findings
+    search: Search,
+    halving: Halving,
+    training: Training,
+    names: Sequence[str],
+    targets: Sequence[Target],
+    node: Node,
+    found: Findings,
 ) -> None:
     if search.sampler == "tpe":
         found.add(node, "halving needs points known from the start: quasi-random or random", "sampler")
-    spaces = {field: [getattr(search, field).of(name) for name in names] for field in ("intermediate", "target")}
+    # Of a joint trial the intermediate stage is always trained to its end.
+    both = search.mode == "staged" or not all(target.trained for target in targets)
+    fields = ("intermediate", "target") if both else ("target",)
+    spaces = {field: [getattr(search, field).of(name) for name in names] for field in fields}
     for field, own in spaces.items():
         if training.schedule == "linear" and any(space.epochs.low < space.epochs.high for space in own):
             what = "halving compares trials at one epoch of one schedule; fix the epochs, or set train.schedule: wsd"

@@ -156,13 +156,16 @@ class Space(Declared):
 
 
 class Halving(Declared):
-    """Early stopping by synchronous successive halving, judged on the English held-out data.
+    """Early stopping by successive halving, judged on the English held-out data.
 
     All trials of a study train for ``epochs``; the best 1/``eta`` of them go on to ``eta`` times as many, and so on.
     """
 
     eta: Annotated[int, Field(ge=2, le=10)] = 3
     epochs: Count = 1
+    asynchronous: bool = False
+    """A trial goes on as soon as it is among the best 1/``eta`` of those that have come as far (ASHA), so that no group
+    waits for the others. Which trials go on then depends on timing: another run may decide otherwise."""
 
 
 class Transfer(Declared):
@@ -178,6 +181,9 @@ class Transfer(Declared):
 class Search(Declared):
     """How learning rate and epochs are chosen, on English held-out data alone."""
 
+    mode: Literal["staged", "joint"] = "staged"
+    """``staged``: a study of each arm's intermediate stage, then one of each of its targets. ``joint``: one study of
+    both stages for each arm and target; a trial trains both, and the target's score alone judges it."""
     sampler: Literal["quasi-random", "random", "tpe"] = "quasi-random"
     seed: Seed = 0
     """Training seed of every trial, and of the sampler; must not be a reporting seed."""

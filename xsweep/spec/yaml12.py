@@ -60,6 +60,25 @@ def scalar(text: str) -> Any:
     return text
 
 
+def written(value: Any) -> str:
+    """``value`` as YAML, in its own order, text of several lines as a block."""
+    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Without anchors, which would stand wherever a value occurs twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _block(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _block)
+
+
 def _near(path: Path) -> str:
     """What may have been meant by a path without a file."""
     if path.exists():

@@ -86,7 +86,8 @@ def name(record: Record) -> str:
     """For people, never parsed: what tells this stage from its neighbours."""
     last = "s" + ",".join(map(str, record.seeds)) if record.trial is None else f"t{record.trial:02d}"
     short = " / ".join(part for part in (record.arm, record.target, record.model.name, last) if part)
-    return short if record.kind == "evaluate" or record.trial is not None else f"{short} ({record.kind})"
+    plain = record.kind == "evaluate" or (record.trial is not None and record.judged)
+    return short if plain else f"{short} ({record.kind})"
 
 
 def finite(value: Any) -> bool:
@@ -137,6 +138,8 @@ def _params(record: Record) -> dict[str, str]:
     if record.hyper:
         params |= {"lr": repr(record.hyper.lr), "epochs": str(record.hyper.epochs)}
         params |= {"until": str(record.hyper.until)} if record.hyper.until else {}
+        if before := record.hyper.before:
+            params |= {"intermediate_lr": repr(before.lr), "intermediate_epochs": str(before.epochs)}
     if record.trial is not None:
         params["trial"] = str(record.trial)
     return {key: value for key, value in params.items() if value}

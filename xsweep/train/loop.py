@@ -17,6 +17,7 @@ from xsweep.train.checkpoint import Checkpoints
 from xsweep.train.failpoint import after_step
 from xsweep.train.optimizer import Optimizer, finite, global_norm
 from xsweep.train.part import Part
+from xsweep.train.pulse import PULSE
 from xsweep.train.schedule import schedule_of
 from xsweep.train.seeds import derive
 from xsweep.train.world import World
@@ -94,6 +95,7 @@ class Loop:
     def run(self) -> State:
         """Train to the end, from the newest checkpoint if there is one; raises ``DivergenceError``."""
         device = self._world.device
+        PULSE.stage()
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(derive(self._stage.seed, "dropout", self._world.rank))
             step = self._resume()
@@ -130,7 +132,8 @@ class Loop:
         for part in self._parts:
             part.begin(derive(self._stage.seed, "hide", epoch))
         for number, batch in self._batches(epoch)[step - begin : end - begin]:
-            loss, wanted = self._step(step, self._parts[number], batch)
+            with PULSE.step():
+                loss, wanted = self._step(step, self._parts[number], batch)
             step += 1
             if wanted:
                 self._checkpoints.save(step, self._optimizer.tensors(), asdict(self.state), self._optimizer.cut)

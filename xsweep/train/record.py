@@ -40,8 +40,14 @@ def summary(stage: Stage, status: str, reason: str, metrics: Mapping[str, Any]) 
     return {"key": stage.key, "kind": stage.kind, "status": status, "reason": reason, "score": metrics.get("score")}
 
 
-def commit(store: Store, stage: Stage, outcome: Outcome, layout: Layout, world: World) -> None:
-    """Write ``outcome`` as the manifest of ``stage``; of a stage that has one, only the weights are brought back."""
+def commit(store: Store, stage: Stage, outcome: Outcome, layout: Layout, world: World, *, lost: float = 0.0) -> None:
+    """Write ``outcome`` as the manifest of ``stage``; of a stage that has one, only the weights are brought back.
+
+    Seconds of attempts that failed, ``lost`` and those of the manifest of a failed one, stay among its timings: they
+    were spent.
+    """
+    old = store.manifest(stage.key)
+    lost += old.timings.get("lost", 0.0) if old is not None else 0.0
     manifest = Manifest(
         key=stage.key,
         kind=stage.kind,
@@ -58,10 +64,9 @@ def commit(store: Store, stage: Stage, outcome: Outcome, layout: Layout, world: 
             **({"ooms": layout.ooms} if layout.ooms else {}),
         },
         versions={"training": str(TRAINING_VERSION), **_versions()},
-        timings=outcome.timings,
+        timings={**outcome.timings, **({"lost": lost} if lost else {})},
         metrics=outcome.metrics,
     )
-    old = store.manifest(stage.key)
     if old is not None and old.final and _plain(manifest) != _plain(old):
         log.warning("stage %s: rebuilt differently: %s, was %s", stage.key, _plain(manifest), _plain(old))
     text = json.dumps(json.loads(manifest.to_json())["metrics"], indent=1, sort_keys=True)

@@ -113,6 +113,8 @@ class _Runner:
             found = todo(job, self._store)
         self._todo = {stage.key for stage in job.stages if world.agree(int(stage.key in found))}
         self._statuses: dict[str, str] = {}
+        self._lost = job.lost
+        """On the account of the first stage that ends."""
         self._held: tuple[Stage, Network | Joint] | None = None
         """The training stage whose model is in memory."""
 
@@ -127,7 +129,8 @@ class _Runner:
         self._statuses[stage.key] = outcome.status
         with self._world.together():
             if self._world.first:
-                commit(self._store, stage, outcome, self._job.layout, self._world)
+                commit(self._store, stage, outcome, self._job.layout, self._world, lost=self._lost)
+        self._lost = 0.0
         return summary(stage, outcome.status, outcome.reason, outcome.metrics)
 
     def _outcome(self, stage: Stage) -> Outcome:
