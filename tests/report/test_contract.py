@@ -26,7 +26,8 @@ def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def written(folder: Path) -> dict[str, pl.Schema]:
-    return {path.stem: pl.Schema(pl.read_parquet_schema(path)) for path in sorted((folder / "tables").glob("*.parquet"))}
+    files = sorted((folder / "tables").glob("*.parquet"))
+    return {path.stem: pl.Schema(pl.read_parquet_schema(path)) for path in files}
 
 
 def told(found: dict[str, pl.Schema]) -> dict[str, pl.Schema]:
