@@ -61,7 +61,9 @@ def test_a_sweep_runs_to_a_report(finished: tuple[Path, str]) -> None:
     assert str(page) in said
     assert "8 of 8 cells scored" in said
     assert (folder / "runs" / "mlflow.db").is_file()
-    written = {path.stem: pl.read_parquet_schema(path) for path in (page.parent / "tables").glob("*.parquet")}
+    written = {
+        path.stem: pl.Schema(pl.read_parquet_schema(path)) for path in (page.parent / "tables").glob("*.parquet")
+    }
     assert written == {name: TABLES[name] for name in written}
     assert {"gains", "gains_examples", "headline", "scores"} <= {*written}
 
