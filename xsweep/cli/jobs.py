@@ -91,7 +91,11 @@ def jobs(address: Address = HERE, as_json: Json = False) -> None:
 
     found = JobServer(address).jobs()
     if as_json:
-        typer.echo(json.dumps([{**asdict(job), "code": job.code if job.ended else None} for job in found], default=str))
+        from xsweep.cli.outputs import echo
+
+        shown = ("id", "sweep", "store", "status", "start", "end")
+        code = [job.code if job.ended else None for job in found]
+        echo("jobs", [{n: getattr(j, n) for n in shown} | {"code": c} for j, c in zip(found, code, strict=True)])
         return
     rows = [(j.id, j.sweep, j.status.lower(), _when(j), str(j.code) if j.ended else "", j.store) for j in found]
     typer.echo(aligned([("job", "sweep", "status", "started (UTC)", "exit", "store"), *rows]))

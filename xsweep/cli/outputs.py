@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import typer
@@ -103,6 +104,21 @@ class Failure(Output):
     reason: str
 
 
+class JobEntry(Output):
+    """A job of a cluster."""
+
+    id: str
+    sweep: str
+    """Empty of a job that `xsweep submit` did not make."""
+    store: str
+    status: str
+    """PENDING, RUNNING, STOPPED, SUCCEEDED or FAILED."""
+    start: datetime | None
+    end: datetime | None
+    code: int | None
+    """The exit code that following it gives; None while it runs."""
+
+
 class Status(Output):
     """``xsweep status``."""
 
@@ -173,6 +189,7 @@ OUTPUTS: dict[str, Any] = {
     "run": Run,
     "status": Status,
     "diff": list[Change],
+    "jobs": list[JobEntry],
     "report": ReportOutput,
     "tasks": list[TaskEntry],
     "models": list[ModelEntry],
