@@ -62,7 +62,7 @@ def _example(name: str) -> str:
     """A sweep that comes with the package, or in a checkout lies beside it."""
     from xsweep.spec.words import did_you_mean
 
-    shipped = [*PACKAGE.glob("sweeps/*.yaml"), *PACKAGE.parent.glob("sweeps/*.yaml")]
+    shipped = [*PACKAGE.parent.glob("sweeps/*.yaml"), *PACKAGE.glob("sweeps/*.yaml")]
     found = {path.stem: path for path in shipped}
     if name not in found:
         raise errors.UsageError(f"there is no example {name!r}{did_you_mean(name, found)}")
