@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -48,7 +46,12 @@ def doctor(
 
     place = Store(store)
     checks = examine(spec, place, sources_of(mirror), tracking_of(tracking, place.root), address)
-    typer.echo(json.dumps([asdict(check) for check in checks]) if as_json else text(checks))
+    if as_json:
+        from xsweep.cli.outputs import echo
+
+        echo("doctor", checks)
+    else:
+        typer.echo(text(checks))
     if any(check.state == "fail" for check in checks):
         raise typer.Exit(errors.EnvironmentProblem.exit_code)
 

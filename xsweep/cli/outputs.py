@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from xsweep.engine.audit import Looked
 from xsweep.engine.diff import Change
+from xsweep.engine.machine import Check as Answer
 from xsweep.errors import Problem
 from xsweep.models.model import Model
 from xsweep.plan.hours import Price
@@ -189,6 +190,7 @@ OUTPUTS: dict[str, Any] = {
     "run": Run,
     "status": Status,
     "diff": list[Change],
+    "doctor": list[Answer],
     "jobs": list[JobEntry],
     "report": ReportOutput,
     "tasks": list[TaskEntry],
