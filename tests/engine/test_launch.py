@@ -167,20 +167,18 @@ def test_a_control_starts_once_what_it_is_matched_to_has_ended(tmp_path: Path) -
 
     class Slow(Pool):
         held: Future[dict[str, Any]] | None = None
+        came_to: dict[str, Any] | None = None
 
         def submit(self, job: Job) -> Future[dict[str, Any]]:
             future = super().submit(job)
             last = job.stages[-1]
-            if any(stage.matches for stage in job.stages) and self.held:
-                self.held.set_result(self.held_result)
+            if self.held and any(stage.matches for stage in job.stages):
+                self.held.set_result(self.came_to or {})
                 self.held = None
-            elif last.kind == "evaluate" and last.parent and not self.seen:
-                self.seen, self.held, self.held_result = True, Future(), future.result()
+            elif last.kind == "evaluate" and last.parent and self.came_to is None:
+                self.held, self.came_to = Future(), future.result()
                 return self.held
             return future
-
-        seen = False
-        held_result: dict[str, Any]
 
     of = sweep(search=searched(), arms=(*sweep().arms, Arm(name="longer", control="compute-matched", of="nli")))
     played = Play(tmp_path, of, pool=Slow)

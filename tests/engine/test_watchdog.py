@@ -50,8 +50,8 @@ sys.exit(watchdog.watched(body))
 
 def start(how: str, folder: Path) -> subprocess.Popen[str]:
     call = [sys.executable, "-c", SCRIPT, how, str(folder)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(call, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True, **pipes)
+    environment, pipe = os.environ | {"PYTHONPATH": str(ROOT)}, subprocess.PIPE
+    return subprocess.Popen(call, env=environment, text=True, stdout=pipe, stderr=pipe)
 
 
 def pids(folder: Path) -> tuple[int, int]:
