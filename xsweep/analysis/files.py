@@ -12,12 +12,14 @@ from xsweep.analysis import (
     controls,
     equivalence,
     evp,
+    examples,
     failures,
     frame,
     gains,
     headline,
     outcomes,
     provenance,
+    proxy,
     slopes,
     tables,
 )
@@ -39,9 +41,12 @@ _HOMES = {
     "gains": (tables, "GAINS"),
     "gains_all_languages": (tables, "GAINS_ALL_LANGUAGES"),
     "gains_english": (tables, "GAINS"),
+    "gains_examples": (examples, "GAINS_EXAMPLES"),
     "headline": (headline, "HEADLINE_TABLE"),
+    "headline_examples": (examples, "HEADLINE_EXAMPLES"),
     "holes": (outcomes, "HOLES"),
     "paired_gains": (gains, "PAIRED_GAINS"),
+    "proxy": (proxy, "PROXY"),
     "regret": (outcomes, "REGRET"),
     "scores": (frame, "FRAME"),
     "slopes": (slopes, "SLOPES"),
@@ -51,8 +56,8 @@ _HOMES = {
 """File -> where its schema is declared, with a text below that says what it holds."""
 
 TABLES = {name: getattr(home, constant) for name, (home, constant) in _HOMES.items()}
-"""File, without its suffix -> ``polars.Schema`` of its Parquet form. ``benchmark``, ``controls``, ``evp`` and
-``regret`` are written where there is something to say."""
+"""File, without its suffix -> ``polars.Schema`` of its Parquet form. ``benchmark``, ``controls``, ``evp``,
+``gains_examples``, ``headline_examples`` and ``regret`` are written where there is something to say."""
 
 
 def described() -> Iterator[tuple[str, dict[str, Any]]]:
