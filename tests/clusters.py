@@ -146,7 +146,7 @@ def _own_address() -> str:
     """This machine as Ray names it."""
     from ray.util import get_node_ip_address
 
-    return str(get_node_ip_address())
+    return str(get_node_ip_address())  # type: ignore[no-untyped-call]  # Ray tells no types of it
 
 
 def _free_port() -> int:

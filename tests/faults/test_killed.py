@@ -43,13 +43,13 @@ def dies(body: Callable[..., object], *arguments: object, at: str) -> bool:
 
 def _armed(at: str, body: Callable[..., object], arguments: tuple[object, ...]) -> None:
     os.environ.update(XSWEEP_TESTING="1", XSWEEP_FAILPOINT=at)
-    os.fsync = lambda _: None  # what a killed process wrote is there; only a machine that goes down needs more
+    os.fsync = lambda fd: None  # what a killed process wrote is there; only a machine that goes down needs more
     body(*arguments)
 
 
-def held(root: Path) -> dict[str, Any]:
+def held(root: Path | str) -> dict[str, Any]:
     """All that counts in a store: statuses, metrics and digests by key; no file may be left half written."""
-    left = [path for path in root.rglob(".*") if path.is_file() and "work" not in path.parts]
+    left = [path for path in Path(root).rglob(".*") if path.is_file() and "work" not in path.parts]
     assert left == []
     return {
         manifest.key: (manifest.status, manifest.metrics, dict(manifest.files), manifest.attempt)

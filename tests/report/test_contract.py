@@ -36,7 +36,8 @@ def told(found: dict[str, pl.Schema]) -> dict[str, pl.Schema]:
 
 def test_a_sweeps_tables(tmp_path: Path) -> None:
     of, blind = sweep("xnli", "pawsx"), MappingProxyType({"xnli": dict.fromkeys(CATALOG["xnli"].languages, 30.0)})
-    report(tmp_path, of, word_blind=blind, regret=Regret("small", "xnli", 70.5, 71.0, (3, 16)), scores=points)
+    report(tmp_path, of, word_blind=blind, regret=Regret("small", "xnli", 70.5, 71.0, (3, 16)), scores=points,
+           results=lambda key: tmp_path / key)  # fmt: skip
     found = written(tmp_path)
     assert found == told(found)
     assert {*TABLES} - {*found} == {"gains_examples", "headline_examples"}, "which are of prediction files"

@@ -19,6 +19,7 @@ from xsweep.analysis import (
     headline,
     outcomes,
     provenance,
+    proxy,
     slopes,
     tables,
 )
@@ -45,6 +46,7 @@ _HOMES = {
     "headline_examples": (examples, "HEADLINE_EXAMPLES"),
     "holes": (outcomes, "HOLES"),
     "paired_gains": (gains, "PAIRED_GAINS"),
+    "proxy": (proxy, "PROXY"),
     "regret": (outcomes, "REGRET"),
     "scores": (frame, "FRAME"),
     "slopes": (slopes, "SLOPES"),
@@ -55,7 +57,7 @@ _HOMES = {
 
 TABLES = {name: getattr(home, constant) for name, (home, constant) in _HOMES.items()}
 """File, without its suffix -> ``polars.Schema`` of its Parquet form. ``benchmark``, ``controls``, ``evp``,
-``regret`` and those of ``examples`` are written where there is something to say."""
+``gains_examples``, ``headline_examples`` and ``regret`` are written where there is something to say."""
 
 
 def described() -> Iterator[tuple[str, dict[str, Any]]]:

@@ -41,8 +41,8 @@ def doctor(
     """
     spec = load(sweep) if sweep else None
     from xsweep.doctor import examine, text
-    from xsweep.launch import tracking_of
     from xsweep.store.store import Store
+    from xsweep.tracking.client import tracking_of
 
     place = Store(store)
     checks = examine(spec, place, sources_of(mirror), tracking_of(tracking, place.root), address)
