@@ -23,7 +23,7 @@ LAYERS = [
     {"tracking"},
     {"analysis"},
     {"report"},
-    {"launch"},
+    {"launch", "doctor"},
     {"api"},
     {"console"},
     {"cli"},
@@ -93,7 +93,7 @@ def test_imports_go_down_and_stay_in_their_rooms(path: Path) -> None:
 
 def test_light_commands_load_nothing_heavy() -> None:
     code = (
-        "import sys, xsweep, xsweep.spec.load, xsweep.plan.show, xsweep.cli;"
+        "import sys, xsweep, xsweep.spec.load, xsweep.plan.show, xsweep.cli, xsweep.cli.outputs, xsweep.spec.schema;"
         "print([m for m in ('torch', 'ray', 'mlflow', 'polars', 'transformers', 'datasets') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

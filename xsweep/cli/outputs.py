@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import typer
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from xsweep.engine.audit import Looked
 from xsweep.engine.diff import Change
+from xsweep.engine.machine import Check as Answer
 from xsweep.errors import Problem
 from xsweep.models.model import Model
 from xsweep.plan.hours import Price
@@ -91,8 +93,8 @@ class PlanOutput(Output):
     """Stages that wait for one another, however many run at once."""
     retained_bytes: int | None
     """Of weights in the store at the end."""
-    nodes: list[Held] | None = None
-    """With ``--cluster``: every model on every node type."""
+    nodes: list[Held] | None
+    """With ``--cluster``: each model on each node type."""
 
 
 class Failure(Output):
@@ -101,6 +103,21 @@ class Failure(Output):
     stage: str
     status: str
     reason: str
+
+
+class JobEntry(Output):
+    """A job of a cluster."""
+
+    id: str
+    sweep: str
+    """Empty of a job that `xsweep submit` did not make."""
+    store: str
+    status: str
+    """PENDING, RUNNING, STOPPED, SUCCEEDED or FAILED."""
+    start: datetime | None
+    end: datetime | None
+    code: int | None
+    """The exit code that following it gives; None while it runs."""
 
 
 class Status(Output):
@@ -173,6 +190,8 @@ OUTPUTS: dict[str, Any] = {
     "run": Run,
     "status": Status,
     "diff": list[Change],
+    "doctor": list[Answer],
+    "jobs": list[JobEntry],
     "report": ReportOutput,
     "tasks": list[TaskEntry],
     "models": list[ModelEntry],

@@ -24,6 +24,8 @@ from xsweep.errors import EnvironmentProblem
 # Ray reads it when it is imported, which is after this module.
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
 
+# Ray's workers run at niceness 15 and are left so: where a machine is somebody's desk the desk goes first, and where it
+# has nothing else to do that changes nothing. RAY_worker_niceness=0 takes it off.
 _SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the new output engine prints boxes at any verbosity
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -42,6 +44,8 @@ _LOCAL_SETTINGS = {
     # Unset, `ray.init` turns token authentication on, also in a process that has imported Ray already;
     # set to "token" after that import, Ray's own client would not know and be refused.
     "RAY_AUTH_MODE": None,
+    # On every system, whatever its name says: Ray's servers listen on loopback alone. See `_on_loopback`, too.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
 }
 _TRAVELLING = ("XSWEEP_", "HF_")
 _SHUTDOWN_SECONDS = 30.0
@@ -89,6 +93,8 @@ class Cluster:
             watchdog.tell("folder", self._folder)
             stack.callback(self._remove_folder)
             stack.enter_context(_environment(self._settings()))
+            if self.local:
+                stack.enter_context(_on_loopback())
             stack.callback(self._stop)
             with _kept_signal_handlers():
                 self._start()
@@ -245,6 +251,22 @@ def _token() -> str:
 def _short_folder() -> Path:
     base = tempfile.gettempdir()
     return Path(tempfile.mkdtemp(prefix="xsweep-", dir=base if len(base) + 16 <= _LONGEST_FOLDER else "/tmp"))
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Do in this process, which has read its environment already, what the setting does in those that Ray starts.
+
+    There is no public way to it: `ray.init` replaces a loopback address by one that others can reach.
+    """
+    from ray._private import ray_constants
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 @contextmanager

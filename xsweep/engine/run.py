@@ -96,7 +96,7 @@ def run(
                 Cluster(address, scratch=_scratch(address, store), logs=logs) as cluster,
             ):
                 wait_for_room(cluster, gangs, wait_seconds, partial(_pause, stop), note)
-                check_shared(cluster, store.root, sources.mirrors)
+                check_shared(cluster, store.root if store.local else None, sources.mirrors)
                 pool = GroupPool(
                     cluster,
                     gangs.values(),
@@ -147,6 +147,8 @@ class Launch:
             self._run_all(self.resolver.pretraining, pool, stop)
         with self._timed(SEARCHING):
             self.searches.run(pool, scratch, stop)
+        if self.plan.sweep.search.mode == "joint":  # targets that were decided alike share an intermediate stage
+            self.account.progress.revise(REPORTING, to_do(self.resolver, self.searches.trials_done()))
         with self._timed(REPORTING):
             self._run_all(self.resolver.ready, pool, stop)
 

@@ -33,10 +33,13 @@ class Resolver(Decided):
         chain = [stage]
         while (parent := chain[0].parent) and not self.store.has_weights(parent):
             chain.insert(0, self.make.stage(parent))
-        passed_on = ("pretrain", "intermediate")
-        kept = [s for s in chain if s.kind in passed_on or (self.plan.sweep.keep == "all" and s.kind != "evaluate")]
+        before: list[Stage] = []
+        while parent := (before or chain)[0].parent:
+            before.insert(0, self.make.stage(parent))
+        passed_on = ("pretrain", "intermediate", *(["target"] if self.plan.sweep.keep == "all" else []))
+        kept = [s for s in [*before, *chain] if s.kind in passed_on]
         keep = frozenset(s.key for s in kept if not (s.hyper and s.hyper.until))
-        return Job(tuple(chain), keep, self.layout(stage.model.name), begins)
+        return Job(tuple(chain), keep, self.layout(stage.model.name), begins, ancestors=tuple(before))
 
     def pretraining(self) -> Iterator[tuple[str, Job]]:
         """(label, job) of every model that must be pretrained before anything else can run; the largest first."""

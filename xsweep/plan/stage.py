@@ -174,6 +174,8 @@ class Job:
     """Whether the last stage leaves its beginning in the store, for runs that go further."""
     lost: float = 0.0
     """Seconds of attempts at it in this launch whose worker died or ran out of memory."""
+    ancestors: tuple[Stage, ...] = ()
+    """What the first stage descends from, the eldest first: run again only where their weights turn out damaged."""
 
     @property
     def key(self) -> str:

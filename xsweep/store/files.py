@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from xsweep.errors import EnvironmentProblem, StoreFull
+from xsweep.store.failpoint import reach
 
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -45,7 +46,15 @@ def guarded(path: Path) -> Iterator[None]:
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write ``data`` so that a reader, or a reader after a crash, sees the old file or the new one, never a part."""
+    """Write ``data`` so that a reader, or a reader after a crash, sees the old file or the new one, never a part.
+
+    Raises ``StoreFull`` or another ``EnvironmentProblem``.
+    """
+    with guarded(path):
+        _write_atomic(path, data)
+
+
+def _write_atomic(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not `tempfile`, whose files are for their owner alone: results are shared by a team.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -54,18 +63,29 @@ def write_atomic(path: Path, data: bytes) -> None:
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
+            reach("file.before_rename")
             os.replace(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+    reach("file.after_rename")
     sync_folder(path.parent)
+
+
+def drop_temporaries(path: Path) -> None:
+    """Remove what writers of ``path`` that were killed have left; nobody else may be writing it."""
+    with guarded(path):
+        for left in path.parent.glob(f".{path.name}.*"):
+            left.unlink(missing_ok=True)
 
 
 def move(source: Path, target: Path) -> None:
     """Move a finished file into place on the same file system; the caller syncs the target's folder."""
     with source.open("rb") as handle:
         os.fsync(handle.fileno())
+    reach("move.before_rename")
     os.replace(source, target)
+    reach("move.after_rename")
 
 
 def sync_folder(folder: Path) -> None:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from xsweep.errors import EnvironmentProblem, StoreBusy
+from xsweep.store.failpoint import reach
 from xsweep.store.files import guarded
 
 _TAKEN = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
@@ -31,11 +32,27 @@ def hold(path: Path) -> Iterator[None]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         _lock(descriptor, path)
+        reach("lease.locked")
         _name_holder(descriptor)
+        reach("lease.named")
         try:
             yield
         finally:
             os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+def holder(path: Path) -> str:
+    """Who held the lock file ``path`` and was killed, "" where nobody was; raises ``StoreBusy`` while it is held."""
+    with guarded(path):
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            return ""
+    try:
+        _lock(descriptor, path)
+        return _holder(descriptor) if os.fstat(descriptor).st_size else ""
     finally:
         os.close(descriptor)
 

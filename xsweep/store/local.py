@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xsweep.store.backend import Entry, Found, Sources
-from xsweep.store.files import guarded, move, remove_tree, sha256, slug, sync_folder, write_atomic
+from xsweep.store.files import drop_temporaries, guarded, move, remove_tree, sha256, slug, sync_folder, write_atomic
 from xsweep.store.lease import hold
 
 
@@ -32,7 +32,8 @@ class LocalFolder:
 
     def read(self, name: str) -> bytes:
         """A small file."""
-        return (self.path / name).read_bytes()
+        with guarded(self.path / name):
+            return (self.path / name).read_bytes()
 
     def write(self, name: str, data: bytes) -> None:
         """A small file, whole or not at all."""
@@ -40,7 +41,7 @@ class LocalFolder:
 
     def keep(self, name: str) -> None:
         """Make a file durable."""
-        with (self.path / name).open("rb+") as handle:
+        with guarded(self.path / name), (self.path / name).open("rb+") as handle:
             os.fsync(handle.fileno())
 
     def fetch(self, name: str) -> Path:
@@ -91,8 +92,8 @@ class Local:
     def write(self, name: str, data: bytes, over: Found | None) -> bool:
         """Write a small file; true, since only one driver's workers write."""
         path = self.path(name)
-        with guarded(path):
-            write_atomic(path, data)
+        drop_temporaries(path)
+        write_atomic(path, data)
         return True
 
     def names(self, folder: str) -> list[str]:

@@ -24,6 +24,7 @@ from typing import Any
 
 from xsweep.errors import EnvironmentProblem
 from xsweep.store.backend import Backend, Entry, Folder, Found
+from xsweep.store.failpoint import reach
 from xsweep.store.files import guarded, intact, slug
 from xsweep.store.keys import canonical
 from xsweep.store.local import Local
@@ -89,9 +90,18 @@ class Store:
 
     def manifests(self) -> Iterator[Manifest]:
         """All manifests, in order of their keys."""
-        for key in self._files.names("stages"):
-            if not key.startswith(".") and (manifest := self.manifest(key)) is not None:
+        for key in self.stages():
+            if (manifest := self.manifest(key)) is not None:
                 yield manifest
+
+    def stages(self) -> list[str]:
+        """Keys of all stages that have begun, sorted."""
+        return [key for key in self._files.names("stages") if not key.startswith(".")]
+
+    def decided(self) -> list[str]:
+        """Addresses of all studies that have decided, sorted."""
+        names = self._files.names("decisions")
+        return [name.removesuffix(".json") for name in names if not name.startswith(".")]
 
     def shown(self, key: str) -> str:
         """Stage ``key`` as a message says it."""
@@ -142,6 +152,18 @@ class Store:
                 raise EnvironmentProblem(f"{where}: damaged, so these weights were removed; the next run rebuilds them")
         return self.folder(key) / "weights"
 
+    def left_of_weights(self, key: str) -> bool:
+        """Whether anything is there of the weights, whole or not."""
+        manifest = self.manifest(key)
+        return manifest is not None and self._files.holds(_stage(key), manifest.weights)
+
+    def sound_weights(self, key: str) -> bool:
+        """Whether the weights are there as they were written; damaged ones are removed."""
+        try:
+            return self.has_weights(key) and self.weights(key).is_dir()
+        except EnvironmentProblem:
+            return False
+
     # Writing
 
     def work(self, key: str) -> Path:
@@ -180,9 +202,21 @@ class Store:
                 sources = {"weights": weights or {}} if ended else {"results": results, "weights": weights or {}}
                 placed = self._files.place(stage, attempt, sources)
             done = _ended(manifest, old, attempt, placed)
+            reach("manifest.before")
             if self._files.write(f"{stage}/manifest.json", done.to_json(), found):
+                reach("manifest.after")
                 self._files.settle(stage, final=done.final)
                 return done
+
+    def reopen(self, key: str) -> None:
+        """Let the next run try a stage again that is done with, however it ended; its attempts are counted on."""
+        manifest, found = self._fresh(key)
+        if manifest is None:
+            raise EnvironmentProblem(f"{self.shown(key)}: no such stage")
+        reason = f"to be tried again: it ended {manifest.status}. {manifest.reason}"
+        opened = replace(manifest, status="failed", reason=reason)
+        if not self._files.write(f"{_stage(key)}/manifest.json", opened.to_json(), found):
+            raise EnvironmentProblem(f"{self.shown(key)}: another process has just written it; try again")
 
     def evict(self, key: str) -> int:
         """Remove a stage's weights; manifest and results stay. Returns the bytes freed."""
@@ -233,8 +267,10 @@ class Store:
         """Write a study's decision, once; raises ``EnvironmentProblem`` when another one stands already."""
         name, text = _decision(address), canonical(decision)
         old = self.decision(address)
+        reach("decision.before")
         if old is None and not self._files.write(name, text.encode(), None):
             old = self.decision(address)
+        reach("decision.after")
         if old is not None and canonical(old) != text:
             raise EnvironmentProblem(f"{self._files.shown(name)}: this study has decided already, and otherwise")
 

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from xsweep.errors import EnvironmentProblem
 from xsweep.plan.records import Record
+from xsweep.store.failpoint import reach
 from xsweep.tracking.client import shown, sqlite_file, tracking
 from xsweep.tracking.facts import Facts, distinct, facts, manifests
 from xsweep.tracking.reader import Run, experiment, runs
@@ -170,11 +171,13 @@ def _write(client: MlflowClient, home: str, parent: str, fact: Facts) -> None:
     now = int(time.time() * 1000)
     tags = {"xsweep.key": fact.tags["xsweep.key"], "mlflow.parentRunId": parent}
     run = client.create_run(home, now - int(fact.seconds * 1000), tags, fact.name).info.run_id
+    reach("tracking.begun")
     metrics = [Metric(key, value, now, step) for key, value, step in fact.metrics]
     params = [Param(key, value) for key, value in fact.params.items()]
     labels = [RunTag(key, value) for key, value in {**fact.tags, "xsweep.digest": fact.digest}.items()]
     client.log_batch(run, metrics[:_BATCH], params, labels)
     for start in range(_BATCH, len(metrics), _BATCH):
         client.log_batch(run, metrics[start : start + _BATCH])
+    reach("tracking.told")
     # Last: until here the run counts as half written, and the next sync would replace it.
     client.set_terminated(run, "FINISHED" if fact.finished else "FAILED", now)

@@ -17,11 +17,17 @@ from xsweep.train.world import World
 
 def farthest(store: Store, stage: Stage) -> int:
     """The latest epoch before the stage's own end at which a run with the same beginning left it, or 0."""
+    folders = left_beginnings(store, stage)
+    return max((epoch for epoch, folder in folders.items() if newest(folder) >= 0), default=0)
+
+
+def left_beginnings(store: Store, stage: Stage) -> dict[int, Folder]:
+    """Epoch -> folder of every state that ``stage`` may go on from."""
     if stage.hyper is None:
-        return 0
+        return {}
     folder = store.beginning(stage.beginning)
     left = {int(name.partition("/")[0].removeprefix("until-")) for name in folder.held()}
-    return max((epoch for epoch in left if 0 < epoch < stage.end and newest(_until(folder, epoch)) >= 0), default=0)
+    return {epoch: _until(folder, epoch) for epoch in sorted(left) if 0 < epoch < stage.end}
 
 
 class Beginnings:

@@ -6,7 +6,9 @@ own, and sums over workers are rounded otherwise.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -22,12 +24,15 @@ from torch import Tensor
 
 from xsweep.errors import EnvironmentProblem
 from xsweep.store.backend import Folder
+from xsweep.store.failpoint import reach
 from xsweep.store.files import sha256
 from xsweep.train.tensors import write_tensors
 from xsweep.train.world import World
 
+log = logging.getLogger(__name__)
+
 _WHOLE: Mapping[str, int] = {}
-VERSION = 3
+VERSION = 4
 """Raised when what a checkpoint holds changes: a stage that was interrupted before then starts over."""
 
 
@@ -66,8 +71,9 @@ class Checkpoints:
         with self._world.together():
             if self._world.first:
                 files = {name: size for name, size in sorted(folder.held().items()) if name.startswith("rank-")}
-                marker = {"version": VERSION, "step": step, "world": self._world.size, "cut": dict(cut), "files": files}
-                folder.write("whole.json", json.dumps(marker).encode())
+                marker = {"step": step, "world": self._world.size, "cut": dict(cut), "files": files}
+                folder.write("whole.json", sealed(marker))
+                reach("checkpoint.whole")
                 self._drop_all_but(step)
         self._last = time.monotonic()
 
@@ -80,7 +86,7 @@ class Checkpoints:
         if step < 0:
             return None
         folder, rank = self._folder.inside(f"checkpoint-{step}"), self._world.rank
-        marker = json.loads(folder.read("whole.json"))
+        marker = _unsealed(folder, "whole.json")
         if marker["world"] != self._world.size:
             parts = [_part(folder, writer) for writer in range(marker["world"])]
             state = parts[0][0]
@@ -120,7 +126,8 @@ class Checkpoints:
         write_tensors({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, path)
         own = {"state": dict(state), "random": random_state(self._world.device), "sha256": sha256(path)}
         folder.keep(path.name)
-        folder.write(f"rank-{rank}.json", json.dumps(own).encode())
+        reach("checkpoint.tensors")
+        folder.write(f"rank-{rank}.json", sealed(own))
 
     def _drop_all_but(self, step: int) -> None:
         steps = {name.partition("/")[0] for name in self._folder.held() if name.startswith("checkpoint-")}
@@ -130,10 +137,10 @@ class Checkpoints:
 
 def _part(folder: Folder, rank: int) -> tuple[dict[str, Any], Path]:
     """What a worker wrote beside its tensors, with ``random``, and the file of these, known to be as it was written."""
-    own = json.loads(folder.read(f"rank-{rank}.json"))
+    own = _unsealed(folder, f"rank-{rank}.json")
     path = folder.fetch(f"rank-{rank}.safetensors")
     if sha256(path) != own["sha256"]:
-        raise EnvironmentProblem(f"{path}: not as it was written; remove {folder.shown}, and the stage starts over")
+        raise EnvironmentProblem(f"{path}: not as it was written; run again, and the stage starts over")
     return {**own["state"], "random": own["random"]}, path
 
 
@@ -147,11 +154,60 @@ def newest(folder: Folder) -> int:
     """Step of the newest whole checkpoint in ``folder`` of this version, or -1."""
     found, held = [-1], folder.held()
     for marker in (name for name in held if re.fullmatch(r"checkpoint-\d+/whole\.json", name)):
-        value, inside = json.loads(folder.read(marker)), marker.removesuffix("whole.json")
-        whole = all(held.get(inside + name) == size for name, size in value["files"].items())
-        if whole and value.get("version") == VERSION:
+        try:
+            value, inside = _unsealed(folder, marker), marker.removesuffix("whole.json")
+        except EnvironmentProblem:
+            continue
+        if all(held.get(inside + name) == size for name, size in value["files"].items()):
             found.append(int(value["step"]))
     return max(found)
+
+
+def drop_damaged(folder: Folder, world: World) -> None:
+    """Remove checkpoints whose files are not as they were written; every worker calls it and reads its share of them.
+
+    A stage then goes on from an earlier one, or starts over: never from numbers that nobody computed.
+    """
+    while (step := world.agree(newest(folder))) >= 0:
+        at = folder.inside(f"checkpoint-{step}")
+        with world.together():
+            damaged = _damaged(at, world)
+        if not world.total(torch.tensor([float(damaged)], device=world.device)).item():
+            return
+        log.warning("%s: damaged, so it was removed; the stage goes on without it", at.shown)
+        if world.first:
+            folder.drop(f"checkpoint-{step}")
+
+
+def _damaged(folder: Folder, world: World) -> bool:
+    try:
+        for writer in range(world.rank, _unsealed(folder, "whole.json")["world"], world.size):
+            _part(folder, writer)
+    except (EnvironmentProblem, OSError):
+        return True
+    return False
+
+
+def sealed(value: Mapping[str, Any]) -> bytes:
+    """``value`` as JSON, with the version of the layout and a digest of it all."""
+    body = {"version": VERSION, **value}
+    return json.dumps({**body, "digest": _digest(body)}).encode()
+
+
+def _unsealed(folder: Folder, name: str) -> dict[str, Any]:
+    """What was ``sealed``; raises ``EnvironmentProblem`` for anything else, and for another version."""
+    try:
+        body: dict[str, Any] = json.loads(folder.read(name))
+        sound = body.pop("digest") == _digest(body) and body.pop("version") == VERSION
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        sound = False
+    if not sound:
+        raise EnvironmentProblem(f"{folder.shown}/{name}: not as this version of xsweep writes it")
+    return body
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def random_state(device: torch.device) -> dict[str, str]:

@@ -18,14 +18,15 @@ from xsweep.models.heads import Joint, Network, make_head
 from xsweep.models.load import head_settings, hidden_width, positions, set_recompute, word_table
 from xsweep.plan.mixing import head_groups, head_names, head_shape
 from xsweep.plan.stage import Job, Stage
+from xsweep.store.failpoint import reach
 from xsweep.store.manifests import Status
 from xsweep.store.store import Store
 from xsweep.tasks.formats import FORMATS
 from xsweep.tasks.source import Sources
 from xsweep.tasks.task import Task
 from xsweep.train.batches import price
-from xsweep.train.beginning import Beginnings, farthest
-from xsweep.train.checkpoint import Checkpoints, newest
+from xsweep.train.beginning import Beginnings, farthest, left_beginnings
+from xsweep.train.checkpoint import Checkpoints, drop_damaged, newest
 from xsweep.train.data import Reader
 from xsweep.train.failpoint import at_start
 from xsweep.train.live import Live, live
@@ -66,21 +67,22 @@ def run_job(job: Job, context: Context, world: World, on_step: OnStep | None = N
     if world.device.type == "cuda":
         torch.use_deterministic_algorithms(True, warn_only=True)
     runner = _Runner(job, context, world, on_step)
+    runner.mend()
     return [runner.run(stage) for stage in job.stages]
 
 
 def todo(job: Job, store: Store) -> frozenset[str]:
-    """Keys of the stages that have to run: not ended yet, or ended with weights that are needed and gone.
+    """Keys of the stages that have to run: not ended yet, or ended with weights that are needed and gone, or damaged.
 
-    A stage that has a checkpoint to go on from does not need its parent's weights.
+    A stage that has a checkpoint to go on from does not need its parent's weights. Damaged weights are removed.
     """
     keys: set[str] = set()
-    needed = set(job.keep)
-    for stage in reversed(job.stages):
+    needed = {stage.key for stage in job.stages} & job.keep
+    for stage in reversed((*job.ancestors, *job.stages)):
         manifest = store.manifest(stage.key)
         if manifest is not None and manifest.final:
             leaves = stage.kind != "evaluate" and manifest.status in TRAINED
-            if not (leaves and stage.key in needed and not store.has_weights(stage.key)):
+            if not (leaves and stage.key in needed and not store.sound_weights(stage.key)):
                 continue
         keys.add(stage.key)
         begun = newest(store.working(stage.key)) >= 0 or farthest(store, stage)
@@ -109,14 +111,26 @@ class _Runner:
     def __init__(self, job: Job, context: Context, world: World, on_step: OnStep | None) -> None:
         self._job, self._context, self._world, self._on_step = job, context, world, on_step
         self._store = Store(context.store)
+        stages = (*job.ancestors, *job.stages)
+        for stage in stages:
+            with world.together():
+                folders = [self._store.working(stage.key), *left_beginnings(self._store, stage).values()]
+            for folder in folders:
+                drop_damaged(folder, world)
         with world.together():
-            found = todo(job, self._store)
-        self._todo = {stage.key for stage in job.stages if world.agree(int(stage.key in found))}
+            found = todo(job, self._store) if world.first else frozenset()
+        self._todo = {stage.key for stage in stages if world.agree(int(stage.key in found))}
         self._statuses: dict[str, str] = {}
         self._lost = job.lost
         """On the account of the first stage that ends."""
         self._held: tuple[Stage, Network | Joint] | None = None
         """The training stage whose model is in memory."""
+
+    def mend(self) -> None:
+        """Run ancestors again whose weights are damaged."""
+        for stage in self._job.ancestors:
+            if stage.key in self._todo:
+                self.run(stage)
 
     def run(self, stage: Stage) -> dict[str, Any]:
         """Run one stage, or say what the store knows of it."""
@@ -269,6 +283,7 @@ class _Runner:
                 loop.run()
             except DivergenceError as error:
                 reason, diverged = str(error), True
+        reach("stage.trained")
         state = loop.state
         metrics = {
             "dev": state.history,
@@ -307,6 +322,7 @@ class _Runner:
         load, start = ready.load_seconds + time.perf_counter() - start, time.perf_counter()
         (network,) = ready.network.parts
         tested = score_languages(network, task, rows, ready.setting)
+        reach("stage.predicted")
         seconds = time.perf_counter() - start
         timings = {"load": load, "train": 0.0, "score": seconds, "tokens_per_second": tested.tokens / seconds}
         metrics = {"test": tested.metrics, "params": ready.params}

@@ -1,0 +1,74 @@
+"""Rows 4, 11 and 12 for the tracking store: a shipper killed with -9, a database that is locked or damaged."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests import made_up
+from tests.faults.test_killed import dies
+from tests.tracking.test_sync import LAUNCH, SWEEP
+from xsweep.errors import EnvironmentProblem
+from xsweep.plan.records import Record
+from xsweep.tracking.frames import read_runs, scores_from_records
+from xsweep.tracking.reader import runs
+from xsweep.tracking.sync import sync
+
+NAME = "struck"
+
+
+def records() -> list[Record]:
+    """Those of one cell's stages: few, since each run takes MLflow a moment."""
+    return [r for r in made_up.records(SWEEP) if r.role == "report" and r.seed == 1 and r.target != "xquad"]
+
+
+def ship(uri: str) -> None:
+    sync(NAME, records(), uri, LAUNCH)
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables and nothing in it of ours: making them takes seconds."""
+    file = tmp_path_factory.mktemp("fresh") / "mlflow.db"
+    sync("another", records()[:1], f"sqlite:///{file}", LAUNCH)
+    return file
+
+
+@pytest.mark.parametrize("at", ["tracking.begun:kill9@2", "tracking.told:kill9@1", "tracking.told:kill9@3"])
+def test_a_shipper_killed_anywhere_is_brought_level(fresh: Path, tmp_path: Path, at: str) -> None:
+    uri = f"sqlite:///{shutil.copyfile(fresh, tmp_path / 'mlflow.db')}"
+    assert dies(ship, uri, at=at)
+    ship(uri)
+    told = Counter(run.tags["xsweep.key"] for run in runs(uri, NAME) if "xsweep.key" in run.tags)
+    assert told == Counter(record.key for record in records())
+    assert {run.status for run in runs(uri, NAME)} == {"FINISHED"}
+    assert read_runs(uri, NAME).equals(scores_from_records(records()))
+
+
+@pytest.mark.slow
+def test_a_locked_database_is_said_and_caught_up_with(fresh: Path, tmp_path: Path) -> None:
+    """MLflow waits 20 s for a lock by itself."""
+    file = Path(shutil.copyfile(fresh, tmp_path / "mlflow.db"))
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(EnvironmentProblem, match="locked"):
+        ship(f"sqlite:///{file}")
+    other.execute("ROLLBACK")
+    other.close()
+    ship(f"sqlite:///{file}")
+    assert read_runs(f"sqlite:///{file}", NAME).equals(scores_from_records(records()))
+
+
+def test_a_damaged_database_is_one_line(fresh: Path, tmp_path: Path) -> None:
+    file = Path(shutil.copyfile(fresh, tmp_path / "mlflow.db"))
+    data = bytearray(file.read_bytes())
+    data[:4096] = b"\x55" * 4096
+    file.write_bytes(data)
+    with pytest.raises(EnvironmentProblem) as caught:
+        ship(f"sqlite:///{file}")
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
