@@ -14,7 +14,7 @@ from tests.servers import S3, SECRET, make_bucket, s3_server
 from tests.tiny import SWEEP, sweep_file, universe
 from xsweep.store.s3 import Bucket
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1800)]
 SMALL = SWEEP.replace("  - {name: t2, id: org/tiny-2, pooling: mean}\n", "").replace("trials: 2", "trials: 1")
 
 
