@@ -103,7 +103,8 @@ class Local:
 
         Paths must lie on the store's file system; they are moved.
         """
-        folder, entries = self.path(stage), {}
+        folder = self.path(stage)
+        entries: dict[str, dict[str, Any]] = {}
         with guarded(folder):
             for part, named in sources.items():
                 entries |= _place(folder / part, named)
