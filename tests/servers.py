@@ -107,7 +107,7 @@ def postgres_server(folder: Path) -> Iterator[str]:
     try:
         ask = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
         _wait(lambda: subprocess.run(ask).returncode == 0)
-        yield f"postgresql://xsweep@127.0.0.1:{port}/postgres"
+        yield f"postgresql+psycopg2://xsweep@127.0.0.1:{port}/postgres"
     finally:
         server.send_signal(signal.SIGINT)
         server.wait(20)

@@ -151,3 +151,15 @@ def test_every_command_shows_an_example() -> None:
     assert "init" in commands
     for name, command in commands.items():
         assert f"Example: xsweep {name}" in (command.help or ""), name
+
+
+def test_the_ui_of_a_server_is_the_server(tmp_path: Path) -> None:
+    done = xsweep(tmp_path, "ui", "--tracking", "http://me:secret@127.0.0.1:5001")
+    assert (done.returncode, done.stdout) == (0, "A server has the runs; open http://127.0.0.1:5001\n")
+
+
+def test_an_address_that_is_no_object_store_is_said_without_what_it_hides(tmp_path: Path) -> None:
+    done = xsweep(tmp_path, "status", str(sweep_file(tmp_path)), "--store", "s3://key:secret@bucket/x")
+    assert done.returncode == 2
+    assert "an object store is s3://BUCKET/PREFIX, without credentials" in done.stderr
+    assert "secret" not in done.stderr

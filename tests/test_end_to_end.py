@@ -15,6 +15,7 @@ import pytest
 
 from tests.test_outputs import checker
 from tests.tiny import SWEEP, sweep_file, universe
+from xsweep.analysis.files import TABLES
 
 pytestmark = pytest.mark.ray
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,6 +61,11 @@ def test_a_sweep_runs_to_a_report(finished: tuple[Path, str]) -> None:
     assert str(page) in said
     assert "8 of 8 cells scored" in said
     assert (folder / "runs" / "mlflow.db").is_file()
+    written = {
+        path.stem: pl.Schema(pl.read_parquet_schema(path)) for path in (page.parent / "tables").glob("*.parquet")
+    }
+    assert written == {name: TABLES[name] for name in written}
+    assert {"gains", "gains_examples", "headline", "scores"} <= {*written}
 
 
 def test_run_again_trains_nothing_and_the_tables_are_the_same_bytes(finished: tuple[Path, str], mirror: Path) -> None:

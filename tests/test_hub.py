@@ -81,11 +81,17 @@ def small_pilot(folder: Path) -> Path:
 
 def told(folder: Path, sweep: Path, *mirrors: Path, **environment: str) -> dict[str, Any]:
     folder.mkdir()
-    call = [sys.executable, "-c", SURVEY_AND_CELL, str(sweep), str(folder / "store"), *map(str, mirrors)]
+    words = ["-c", SURVEY_AND_CELL, str(sweep), str(folder / "store"), *map(str, mirrors)]
+    return dict(json.loads(python(folder, *words, **environment).splitlines()[-1]))
+
+
+def python(folder: Path, *words: str, **environment: str) -> str:
+    """What Python printed, with a home and caches in ``folder``."""
     own = {"HOME": str(folder), "XSWEEP_CACHE": str(folder / "cache"), "HF_HOME": str(folder / "hf")}
-    done = subprocess.run(call, env={**os.environ, **own, **environment}, cwd=ROOT, capture_output=True, text=True)
+    told = {**os.environ, **own, **environment}
+    done = subprocess.run([sys.executable, *words], env=told, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    return done.stdout
 
 
 @pytest.mark.slow
@@ -102,3 +108,15 @@ def test_hub_and_mirror_give_equal_fingerprints_and_an_equal_cell(
     assert fetched["outcomes"] == mirrored["outcomes"]
     assert fetched["results"] == mirrored["results"]
     assert len(mirrored["results"]) == 3 + 2 + 5, "metrics of three stages, dev predictions of two, test in 5 languages"
+
+
+@pytest.mark.slow
+def test_what_was_mirrored_from_the_hub_trains_an_equal_cell_without_it(
+    hub: str, shared: Path, ladder: Path, tmp_path: Path
+) -> None:
+    sweep, there = small_pilot(tmp_path), tmp_path / "there"
+    served = {"HF_ENDPOINT": hub, "HF_HUB_DISABLE_XET": "1"}
+    said = python(tmp_path, "-m", "xsweep.cli", "mirror", str(sweep), str(there), **served)
+    assert "19 splits and 2 models are whole." in said
+    alone = told(tmp_path / "alone", sweep, there, HF_ENDPOINT="http://127.0.0.1:9")
+    assert alone == told(tmp_path / "mirrored", sweep, shared / "data", ladder)

@@ -91,7 +91,8 @@ def test_a_wrong_file_and_wrong_data_are_told_whole_and_still_raised(tmp_path: P
     assert len(wrong["faults"]) == len(str(raised).splitlines()) >= 5
 
 
-def test_a_report_of_scores(tmp_path: Path) -> None:
+def test_a_report_of_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xsweep.report.page.plates", lambda *_: [])  # which take most of the time
     table(lambda family, scale: 1.0).write_csv(tmp_path / "scores.csv")
     told, raised = called("report", "--scores", str(tmp_path / "scores.csv"), "--out", str(tmp_path / "out"), "--json")
     assert raised is None

@@ -83,3 +83,4 @@ def test_the_lock_is_within_what_the_package_allows() -> None:
     asked = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
     for one in map(Requirement, asked):
         assert one.specifier.contains(locked[canonicalize_name(one.name)]), one
+    assert f"image: rayproject/ray:{locked['ray']}-py311-" in (ROOT / "cluster.yaml").read_text()

@@ -1,8 +1,9 @@
 """What notebooks and scripts call: ``from xsweep import ...``. The commands of these names go the same way.
 
 A sweep is given as its file, or as the value that ``load_sweep`` makes of it; a value that was changed in Python is not
-checked again. ``store`` is the folder of results. ``mirrors`` are folders of data sets and models: the hub, or those of
-``$XSWEEP_MIRROR``, when left out. ``tracking`` is MLflow's address: ``$MLFLOW_TRACKING_URI``, or a file in the store.
+checked again. ``store`` keeps the results: a folder, or ``s3://BUCKET/PREFIX``. ``mirrors`` are folders of data sets
+and models: the hub, or those of ``$XSWEEP_MIRROR``, when left out. ``tracking`` is MLflow's address:
+``$MLFLOW_TRACKING_URI``, or a file in the store.
 """
 
 from __future__ import annotations

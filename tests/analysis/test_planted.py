@@ -10,7 +10,7 @@ import pytest
 
 from tests.analysis.planted import SIZES, analysed, read, row, table
 from xsweep.analysis.design import Design
-from xsweep.analysis.equivalence import NOTHING, OPEN, SOMETHING
+from xsweep.analysis.equivalence import GAIN, LOSS, NOTHING, OPEN
 from xsweep.analysis.headline import HEADLINE_TABLE, PRIMARY
 from xsweep.analysis.slopes import BETWEEN, BY_TASK, PER_SEED
 
@@ -93,8 +93,8 @@ def test_a_hinge_with_one_size_beyond_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("size", "noise", "verdict"),
-    [(0.05, 0.05, NOTHING), (2.0, 0.1, SOMETHING), (0.0, 1.0, OPEN)],
-    ids=["none", "large", "unclear"],
+    [(0.05, 0.05, NOTHING), (2.0, 0.1, GAIN), (-2.0, 0.1, LOSS), (0.0, 1.0, OPEN)],
+    ids=["none", "gain", "loss", "unclear"],
 )
 def test_no_gain_beyond_a_billion_is_shown_and_not_inferred_from_p(
     tmp_path: Path, size: float, noise: float, verdict: str
@@ -203,3 +203,15 @@ def test_two_languages_and_one_target_are_enough(tmp_path: Path) -> None:
     assert general.columns[:9] == ["model", "params", "arm", "family", "target", "estimate", "low", "high", "n_seeds"]
     assert set(general["target"]) == {"all", "goal"}
     assert general["low_languages"].null_count() == 0
+
+
+def test_slopes_of_language_families_are_recovered_apart(tmp_path: Path) -> None:
+    """Swahili gains a point per decade more than German and Dutch; a language in no family is in none."""
+    scores = table(linear, languages=("en", "de", "nl", "sw", "xx"))
+    more = pl.when((pl.col("language") == "sw") & (pl.col("family") == "nli")).then(pl.col("params").log10() - 9)
+    scores = scores.with_columns(score=pl.col("score") + more.otherwise(0.0))
+    slopes = analysed(tmp_path, scores).tables["slopes"].filter(method="per-seed slopes", scale="points", family="nli")
+    found = dict(slopes.filter(pl.col("target").str.ends_with("languages")).select("target", "estimate").iter_rows())
+    assert set(found) == {"Germanic languages", "Niger-Congo languages"}
+    assert found["Niger-Congo languages"] - found["Germanic languages"] == pytest.approx(1.0)
+    assert row(slopes, target="all")["estimate"] == pytest.approx(found["Germanic languages"] + 0.25)

@@ -17,6 +17,7 @@ import torch.distributed as dist
 from xsweep.models.model import Model
 from xsweep.plan.stage import Hyper, Job, Stage
 from xsweep.spec.sweep import Training
+from xsweep.train import pulse
 
 RUNNER = "tests.engine.stubs:run"
 LATE = "tests.engine.stubs:run_late"
@@ -60,6 +61,10 @@ def run(job: Job, context: Path, world: Any, on_step: Any) -> list[dict[str, Any
         (context / f"met-{stage.seed}").touch()
         while not (context / f"met-{stage.seed ^ 1}").exists():
             time.sleep(0.02)
+    elif verb == "stick" and not tries:
+        pulse.FIRST_SECONDS = 1.0
+        with pulse.PULSE.step():
+            time.sleep(600)
     elif verb == "steps":
         _step_until_told(job, context, world, on_step)
     elif verb == "diverge":

@@ -281,6 +281,7 @@ def test_a_joint_sweep_trains_nothing_twice_and_leaves_no_trial_behind(tmp_path:
     assert first.done == 24
     ran = [stage.key for stage in first.pool.ran]
     assert len(ran) == len(set(ran))
+    assert first.events[-1].done == first.events[-1].total
     at, records = first.resolver, collect(first.resolver)
     assert {record.key for record in records if record.key} == set(ran)
     intermediates = [r.key for r in records if r.kind == "intermediate" and r.role == "search" and r.key]

@@ -116,6 +116,12 @@ def test_stopped_worker_is_ended_and_its_job_run_again(pool: GroupPool, folder: 
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
+def test_worker_stuck_at_a_step_is_ended_and_its_job_run_again(pool: GroupPool, folder: Path) -> None:
+    job = stubs.job("stick")
+    assert get(pool.submit(job))["status"] == "ok"
+    assert attempts(folder, job) == 2
+
+
 def test_job_that_always_kills_its_worker_is_given_up(pool: GroupPool, cluster: Cluster, folder: Path) -> None:
     job = stubs.job("die")
     future, other = pool.submit(job), pool.submit(stubs.job("nothing", 30))

@@ -7,7 +7,7 @@ import pytest
 
 from tests.builders import space, sweep
 from tests.plan.test_resolve import resolver, run_all
-from xsweep.engine.space import beginnings_to_write, check_space, weights_to_write
+from xsweep.engine.space import beginnings_to_write, check_space, trials_to_write, weights_to_write
 from xsweep.errors import StoreFull
 from xsweep.spec.sweep import Halving, Search
 from xsweep.store.files import guarded
@@ -23,6 +23,15 @@ def test_weights_that_are_there_need_no_room(tmp_path: Path) -> None:
     assert weights_to_write(at) == 4 * (300 + 900) * arms * seeds
     run_all(at)
     assert weights_to_write(at) == 4 * (300 + 900) * arms, "decided by hand, so the search's own are not there"
+
+
+def test_trials_of_intermediates_stay_until_their_level_is_decided(tmp_path: Path) -> None:
+    at = resolver(tmp_path / "store", sweep(search=Search(intermediate=space(9), target=space(9))))
+    assert trials_to_write(at) == 4 * (300 + 900) * 2 * 9
+    both = resolver(tmp_path / "store", sweep(search=Search(mode="joint", intermediate=space(9), target=space(9))))
+    assert trials_to_write(both) == trials_to_write(at), "targets share them"
+    run_all(at)
+    assert trials_to_write(at) == 0
 
 
 def test_stopped_trials_need_room_until_a_search_is_over(tmp_path: Path) -> None:

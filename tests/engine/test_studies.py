@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -173,3 +173,66 @@ def test_what_comes_from_a_smaller_model_comes_first() -> None:
         assert [done[number].hyper for number in (0, 1)] == list(mine)
         assert sorted(done) == list(range(7))
         assert finish(Suggestions(seeded), {0: done[0], 3: done[3]}, random.Random(1)) == done
+
+
+def joint(sampler: Sampler, trials: int = 8, **changes: Any) -> Study:
+    before = Space(trials=trials, lr=LogUniform(low=1e-5, high=1e-2), epochs=IntRange(low=1, high=3))
+    return replace(study(sampler, trials, **changes), before=before, kind="target", target="xnli")
+
+
+def judged(number: int, hyper: Hyper) -> Trial:
+    """A trial that both of its stages count for, the first more."""
+    return Trial(number, hyper, f"k{number}", "ok", score(hyper) / 10 + score(hyper.before))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_joint_point_is_of_both_ranges(sampler: Sampler) -> None:
+    suggestions, done = Suggestions(joint(sampler, trials=16)), dict[int, Trial]()
+    while pending := suggestions.pending(done):
+        done |= {number: judged(number, hyper) for number, hyper in pending}
+    pairs = [(trial.hyper, trial.hyper.before) for trial in done.values()]
+    assert len(pairs) == 16
+    for after, before in pairs:
+        assert before
+        assert 1e-6 <= after.lr <= 1e-3
+        assert 1e-5 <= before.lr <= 1e-2
+        assert (after.epochs in range(1, 6), before.epochs in range(1, 4)) == (True, True)
+        assert before.before is None
+    correlated = np.corrcoef([(math.log(a.lr), math.log(b.lr)) for a, b in pairs if b], rowvar=False)[0, 1]
+    assert abs(correlated) < 0.7, "the two rates are drawn apart"
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_joint_decision_tells_both_and_is_read_back(sampler: Sampler) -> None:
+    of = joint(sampler)
+    suggestions, done = Suggestions(of), dict[int, Trial]()
+    while pending := suggestions.pending(done):
+        done |= {number: judged(number, hyper) for number, hyper in pending}
+    decision = suggestions.decide(done)
+    assert decision
+    best = max(done.values(), key=lambda trial: (trial.score, -trial.number))
+    assert Hyper.of(decision["hyper"]) == best.hyper
+    assert [Hyper.of(told) for told in decision["trials"]] == [done[number].hyper for number in sorted(done)]
+
+
+def test_tpe_learns_both_stages() -> None:
+    def mean_score(sampler: Sampler) -> float:
+        found = []
+        for seed in range(8):
+            suggestions, done = Suggestions(joint(sampler, trials=24, seed=seed)), dict[int, Trial]()
+            while pending := suggestions.pending(done):
+                done |= {number: judged(number, hyper) for number, hyper in pending}
+            found += [trial.score or 0.0 for trial in done.values() if trial.number >= 12]
+        return float(np.mean(found))
+
+    assert mean_score("tpe") > mean_score("random") + 3
+
+
+@settings(deadline=None, max_examples=25)
+@given(sampler=st.sampled_from(SAMPLERS), order=st.integers(), holes=st.sets(st.integers(0, 11)), again=st.integers())
+def test_neither_order_nor_restart_changes_a_joint_suggestion(
+    sampler: Sampler, order: int, holes: set[int], again: int
+) -> None:
+    whole = finish(Suggestions(joint(sampler, trials=12)), {}, random.Random(order))
+    left = {number: trial for number, trial in whole.items() if number not in holes}
+    assert finish(Suggestions(joint(sampler, trials=12)), left, random.Random(again)) == whole

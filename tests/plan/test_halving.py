@@ -118,7 +118,7 @@ def crowd(of: Bracket, score: Score, order: random.Random, groups: int) -> tuple
     """What several groups at once would do, each taking the first run that may start; what had ended at each moment."""
     ended: dict[int, Trial] = {}
     running: dict[int, Hyper] = {}
-    moments = []
+    moments: list[set[int]] = []
     while True:
         for run, hyper in of.pending(ended):
             if len(running) < groups and run not in running:

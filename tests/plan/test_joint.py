@@ -21,7 +21,7 @@ from xsweep.plan.records import collect
 from xsweep.plan.resolve import Resolver
 from xsweep.plan.show import plan_rows, plan_text
 from xsweep.plan.stage import Hyper
-from xsweep.spec.sweep import Halving, Search, Sweep, Target, Transfer
+from xsweep.spec.sweep import Halving, IntRange, LogUniform, Search, Space, Sweep, Target, Transfer
 from xsweep.store.store import Store
 from xsweep.tracking.facts import facts
 
@@ -108,7 +108,7 @@ def test_a_trial_is_of_both_stages_and_depends_on_both(tmp_path: Path) -> None:
 def test_the_address_tells_both_ranges_and_the_arms_data(tmp_path: Path, field: str) -> None:
     at = resolver(tmp_path / "store", joint())
     cell = at.plan.target_search("small", "nli", "xnli")
-    other = resolver(tmp_path / "store", joint(**{field: space(epochs=(1, 3))}))
+    other = resolver(tmp_path / "store", joint(2, **{field: space(epochs=(1, 3))}))
     moved = resolver(tmp_path / "store", joint(), {"train/snli": "other"})
     studies = [it.study(cell) for it in (at, other, moved, resolver(tmp_path / "store", sweep()))]
     assert studies[3] is None, "staged, it waits for the intermediate's"
@@ -153,7 +153,7 @@ def test_records_and_facts_tell_both_stages(tmp_path: Path) -> None:
     records = [r for r in collect(at) if (r.model.name, r.arm, r.target) == ("small", "nli", "xnli")]
     trials = [(r.kind, r.trial, r.judged, r.work) for r in records if r.role == "search"]
     assert trials == [
-        (kind, number, kind == "target", f"{kind} trials") for number in (0, 1) for kind in ("intermediate", "target")
+        (kind, number, kind == "target", f"{kind} trials") for kind in ("intermediate", "target") for number in (0, 1)
     ]
     ended = {r.key: r.manifest for r in collect(at) if r.key and r.manifest}
     told = [facts(r, ended) for r in records]
@@ -217,6 +217,14 @@ def test_halving_shortens_the_target_stage_alone() -> None:
     assert halved.flops
     assert before.trainings - halved.trainings == 2 * 4 * (9 - 13)
     assert before.flops - halved.flops == pytest.approx(9 * EPOCH * 9 * 4 * (1 - (9 * 1 + 3 * 2 + 1 * 6) / 81))
+
+
+def test_a_fixed_intermediate_is_trained_once(tmp_path: Path) -> None:
+    fixed = Space(trials=4, lr=LogUniform(low=1e-5, high=1e-5), epochs=IntRange(low=2, high=2))
+    at = resolver(tmp_path / "store", joint(4, intermediate=fixed))
+    run_all(at)
+    lines = {line["stage"]: line for line in plan_rows(at.plan, at)["lines"]}
+    assert [lines["intermediate trials"][of] for of in ("needed", "runs", "done")] == [4 * 8, 4, 4]
 
 
 def test_the_longest_chain_and_what_is_kept() -> None:

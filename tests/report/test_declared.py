@@ -30,6 +30,15 @@ def test_what_makes_searches_cheaper_is_named() -> None:
     ]
 
 
+def test_a_joint_search_and_one_that_depends_on_timing_are_named() -> None:
+    plain = sweep()
+    search = plain.search.model_copy(update={"mode": "joint", "halving": Halving(asynchronous=True)})
+    said = declared(plain.model_copy(update={"search": search}))
+    assert said[0].startswith("both stages are searched at once (joint)")
+    assert said[1].startswith("trials stop early, by asynchronous (ASHA) successive halving on English held-out data")
+    assert said[2] == "which trials went on depended on timing, so the same sweep run again may decide otherwise"
+
+
 def test_adapters_are_said() -> None:
     of = mixed()
     adapted = of.model_copy(update={"train": Training(lora=Lora(rank=8, alpha=16))})

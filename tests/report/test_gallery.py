@@ -48,7 +48,7 @@ def made(found: Analysis) -> list[Plate]:
 
 
 def test_points_are_the_tables_own(found: Analysis) -> None:
-    heat = heat_points(found.tables["gains"])
+    heat = heat_points(found.tables["gains"], found.design)
     assert heat.schema == HEAT
     assert heat.filter(panel="large", arm="snli", target="xquad")["gain"].item() == pytest.approx(2.0)
     assert heat.filter("same_data").select("arm", "target").unique().rows() == [("squad", "xquad")]

@@ -67,14 +67,19 @@ class Page(HTMLParser):
 
 
 def report(
-    folder: Path, sweep: Any = None, word_blind: Any = MappingProxyType({}), regret: Any = None, **how: Any
+    folder: Path,
+    sweep: Any = None,
+    word_blind: Any = MappingProxyType({}),
+    regret: Any = None,
+    results: Any = None,
+    **how: Any,
 ) -> tuple[Page, Path]:
     sweep = sweep or made_up.sweep()
     records = made_up.records(sweep, **how)
     path = write_report(
         folder, sweep, "# a <sweep> file\nname: made-up\n", records, scores_from_records(records),
         command="xsweep run made-up.yaml", tracking_note="See http://127.0.0.1:5000 for every run.",
-        caveats=["This is no scaling law."], word_blind=word_blind, regret=regret,
+        caveats=["This is no scaling law."], word_blind=word_blind, regret=regret, results=results,
     ).page  # fmt: skip
     return Page(path.read_text("utf-8")), path
 
@@ -94,6 +99,10 @@ def test_answer_comes_first_with_its_interval(standard: tuple[Page, Path]) -> No
     assert "This is no scaling law." in found.text
     assert "24 of 24" not in found.text
     assert "48 of 48 cells scored" in found.text
+    assert (
+        "3 seeds: a pilot. The intervals lean on normal scatter, and no exact test of so few can go below p = 0.25."
+        in (found.text)
+    )
     assert "every cell of the sweep has its score" in found.text
     assert found.text.index("+1.5 points for NLI by") < found.text.index("Every gain")
 

@@ -119,6 +119,24 @@ def test_a_failed_stage_is_tried_again_and_what_is_done_keeps_its_results(addres
     assert store.manifest(KEY) == again
 
 
+def test_a_glance_asks_once_for_all_that_has_not_begun(server: S3, address: str) -> None:
+    store = Store(address)
+    commit(store)
+    store.decide("d" * 32, {"lr": 1e-5})
+    server.calls.clear()
+    with store.glance():
+        assert store.manifest(KEY) is not None
+        assert store.decision("d" * 32) == {"lr": 1e-5}
+        for number in range(50):
+            assert store.manifest(f"{number:032}") is None
+            assert not store.has_weights(f"{number:032}")
+            assert store.decision(f"{number:032}") is None
+    assert len(server.calls) == 4
+    other = f"{7:032}"
+    store.commit(Manifest(other, "target", "ok"), {}, None)
+    assert store.manifest(other) is not None
+
+
 def test_weights_made_again_elsewhere_are_seen(address: str, elsewhere: Callable[[], Store]) -> None:
     store = Store(address)
     commit(store)
@@ -209,7 +227,7 @@ def test_of_attempts_that_end_at_once_one_counts_whole(address: str, statuses: l
 @given(st.integers(2, 4))
 def test_of_decisions_made_at_once_one_stands(address: str, writers: int) -> None:
     place = f"{address}/{secrets.token_hex(4)}"
-    heard = together(*(lambda at=at: Store(place).decide("d" * 32, {"lr": at}) for at in range(writers)))  # type: ignore[misc]
+    heard = together(*(lambda at=at: Store(place).decide("d" * 32, {"lr": at}) for at in range(writers)))
     assert [outcome for outcome in heard if outcome is None] == [None]
     assert all("decided already" in str(outcome) for outcome in heard if outcome is not None)
 
@@ -387,7 +405,8 @@ def test_trouble_is_one_plain_line(server: S3, address: str, monkeypatch: pytest
             monkeypatch.delenv(name)
     monkeypatch.setattr(server, "deny", what == "denied")
     store = Store(address)
-    for call in (lambda: store.manifest(KEY), lambda: commit(store), lambda: store.lease().__enter__()):
+    calls: list[Callable[[], object]] = [lambda: store.manifest(KEY), lambda: commit(store)]
+    for call in (*calls, store.lease().__enter__):
         with pytest.raises(EnvironmentProblem, match=said[what] if what != "no bucket" else "no bucket") as caught:
             call()
         assert caught.value.exit_code == 5

@@ -86,8 +86,20 @@ def test_dev_metrics_step_by_epoch() -> None:
     told = facts(pick(RECORDS, kind="target", trial=0), {})
     assert [m for m in told.metrics if m[0] == "dev/accuracy"] == [("dev/accuracy", 50.0, 1), ("dev/accuracy", 61.0, 2)]
     assert ("score", 61.0, 0) in told.metrics
-    assert told.tags["xsweep.trial"] == told.params["trial"] == "0"
+    assert told.tags["xsweep.trial"] == "0"
     assert told.tags["xsweep.study"].startswith("study-")
+
+
+def test_what_mlflow_compares_runs_by_comes_first() -> None:
+    """Its plots take the parameters that differ and the first metric: no axis may be a mere number of a run."""
+    trials = [facts(record, {}) for record in RECORDS if record.kind == "target" and record.trial is not None]
+    assert {told.metrics[0][0] for told in trials} == {"score"}
+    assert not {name for told in trials for name, _, _ in told.metrics if name.startswith("scale/")}
+    assert {"lr", "log10_lr", "epochs"} <= set(trials[0].params)
+    assert "trial" not in trials[0].params
+    scored = facts(pick(RECORDS, kind="evaluate", target="xnli"), {})
+    assert scored.metrics[0][0] == "eval/xnli/mean_others/accuracy"
+    assert {"scale/params", "scale/log10_params"} <= {name for name, _, _ in scored.metrics}
 
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf])

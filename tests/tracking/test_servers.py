@@ -72,6 +72,7 @@ def said(found: list[Run]) -> list[Any]:
     )
 
 
+@pytest.mark.slow
 def test_a_server_holds_the_same_runs_as_a_file(server: MlflowServer, s3: S3, tmp_path: Path) -> None:
     records = reported()
     uri, file = server.address, f"sqlite:///{tmp_path}/mlflow.db"
@@ -94,6 +95,7 @@ def test_a_server_holds_the_same_runs_as_a_file(server: MlflowServer, s3: S3, tm
     assert SECRET not in str(before)
 
 
+@pytest.mark.slow
 def test_a_stage_met_twice_is_told_once(server: MlflowServer) -> None:
     """An answer that was lost: the run is there, and the call was made again."""
     records, uri = reported(), server.address
@@ -112,6 +114,7 @@ def test_a_stage_met_twice_is_told_once(server: MlflowServer) -> None:
     assert read_runs(uri, "doubled").equals(scores_from_records(records))
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_away_is_caught_up_with(server: MlflowServer, monkeypatch: pytest.MonkeyPatch) -> None:
     records, uri = reported(), server.address
     done, calls = mlflow.MlflowClient.set_terminated, iter(range(1000))
@@ -147,7 +150,7 @@ def toy(status: int, seconds: float = 0.0) -> Iterator[tuple[str, list[str]]]:
             going.wait(seconds)
             self.reply(status)
 
-        do_POST = do_GET  # noqa: N815  # the name that the library asks for
+        do_POST = do_GET  # noqa: N815  # http.server's own name
 
         def reply(self, status: int) -> None:
             self.send_response(status)

@@ -57,7 +57,9 @@ class Design:
             models=tuple(sorted(models, key=lambda m: m.params or 0)),
             arms=arms,
             targets={target: tuple(codes) for target, codes in languages.items()},
-            groups=dict(frame.select("target", "group").unique("target", keep="first").iter_rows()),
+            groups=dict(
+                frame.select("target", "group").unique("target", keep="first", maintain_order=True).iter_rows()
+            ),
             seeds=tuple(sorted(frame["seed"].unique())),
             draws=tuple(sorted(frame.select("seed", "repeat").unique().iter_rows())),
             same_data=frozenset(frame.filter("same_data").select("arm", "target").unique().iter_rows()),

@@ -33,9 +33,10 @@ EQUIVALENCE = pl.Schema(
 )
 """``low`` and ``high`` are the 90 % interval that the two tests at 5 % amount to; ``p_below`` is of the gain being at
 or below -margin, ``p_above`` of it being at or above +margin, ``p`` the larger. ``verdict``: ``no gain that matters``,
-``a gain that matters`` (the interval is all beyond a margin), or ``not resolved``."""
+``a gain that matters`` or ``a loss that matters`` (the interval is all beyond a margin), or ``not resolved``."""
 
-NOTHING, SOMETHING, OPEN = "no gain that matters", "a gain that matters", "not resolved"
+NOTHING, GAIN, LOSS = "no gain that matters", "a gain that matters", "a loss that matters"
+OPEN = "not resolved"
 
 
 def tost(values: Values, margin: float = MARGIN) -> tuple[float, float]:
@@ -72,5 +73,5 @@ def _row(name: str, units: Units, margin: float) -> tuple[object, ...]:
     below, above = tost(values, margin)
     half = float(stats.t.ppf(0.95, count - 1)) * float(np.std(values, ddof=1)) / math.sqrt(count)
     low, high = mean - half, mean + half
-    verdict = NOTHING if max(below, above) < 0.05 else SOMETHING if low > margin or high < -margin else OPEN
+    verdict = NOTHING if max(below, above) < 0.05 else GAIN if low > margin else LOSS if high < -margin else OPEN
     return (name, margin, mean, low, high, below, above, max(below, above), verdict, count, "")

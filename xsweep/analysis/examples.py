@@ -137,7 +137,8 @@ def _read(
     reason = ""
     for key, score in wanted.items():
         try:
-            read = [read_parts(results(key) / f"predictions-{code}.parquet", metric) for code in languages]
+            folder = results(key)
+            read = [read_parts(folder / f"predictions-{code}.parquet", metric) for code in languages]
         except (OSError, EnvironmentProblem):
             reason = "the predictions of a run cannot be read"
             continue

@@ -12,6 +12,7 @@ from xsweep.analysis import (
     controls,
     equivalence,
     evp,
+    examples,
     failures,
     frame,
     gains,
@@ -39,7 +40,9 @@ _HOMES = {
     "gains": (tables, "GAINS"),
     "gains_all_languages": (tables, "GAINS_ALL_LANGUAGES"),
     "gains_english": (tables, "GAINS"),
+    "gains_examples": (examples, "GAINS_EXAMPLES"),
     "headline": (headline, "HEADLINE_TABLE"),
+    "headline_examples": (examples, "HEADLINE_EXAMPLES"),
     "holes": (outcomes, "HOLES"),
     "paired_gains": (gains, "PAIRED_GAINS"),
     "regret": (outcomes, "REGRET"),
@@ -51,8 +54,8 @@ _HOMES = {
 """File -> where its schema is declared, with a text below that says what it holds."""
 
 TABLES = {name: getattr(home, constant) for name, (home, constant) in _HOMES.items()}
-"""File, without its suffix -> ``polars.Schema`` of its Parquet form. ``benchmark``, ``controls``, ``evp`` and
-``regret`` are written where there is something to say."""
+"""File, without its suffix -> ``polars.Schema`` of its Parquet form. ``benchmark``, ``controls``, ``evp``,
+``regret`` and those of ``examples`` are written where there is something to say."""
 
 
 def described() -> Iterator[tuple[str, dict[str, Any]]]:

@@ -101,12 +101,16 @@ def language_gains(frame: pl.DataFrame, design: Design, scale: str = POINTS) -> 
 
 
 def paired_gains(frame: pl.DataFrame, design: Design, scale: str = POINTS) -> pl.DataFrame:
+    """``over_languages`` of ``language_gains``."""
+    return over_languages(language_gains(frame, design, scale))
+
+
+def over_languages(cells: pl.DataFrame) -> pl.DataFrame:
     """``language_gains`` averaged over languages, and over targets too in the rows of target ``all``.
 
     Returns model, ladder, params, arm, family, target, group (empty for ``all``), languages, seed, gain, treated,
     baseline, same_data, degenerate, reason.
     """
-    cells = language_gains(frame, design, scale)
     by = [*_ARM, "target", "group", "languages", "seed"]
     pairs = _average(cells, by, _VALUES).select([*by, *_VALUES, *_FLAGS])
     over = over_targets(pairs, [*_ARM, "languages", "seed"], _VALUES)

@@ -42,7 +42,7 @@ def data(frame: pl.DataFrame, records: Sequence[Record] = ()) -> pl.DataFrame:
     prints: dict[tuple[str, str], Mapping[str, str]] = {}
     for record in records:
         if record.manifest and record.role == "report" and record.kind in ("intermediate", "target"):
-            where = ("target", record.target) if record.kind == "target" else ("intermediate", record.arm)
+            where = ("target", record.target or "") if record.kind == "target" else ("intermediate", record.arm)
             if record.kind == "intermediate" or record.arm == "none":
                 trained.setdefault(where, record.manifest.metrics)
                 prints.setdefault(where, record.manifest.spec.get("prints", {}))

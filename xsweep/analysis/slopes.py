@@ -11,8 +11,9 @@ from scipy import stats
 
 from xsweep.analysis.design import Design
 from xsweep.analysis.estimate import Estimate, t_estimate
-from xsweep.analysis.gains import ALL, family_gains, over_targets, paired_gains
+from xsweep.analysis.gains import ALL, family_gains, language_gains, over_languages, over_targets, paired_gains
 from xsweep.analysis.headline import NO_SIZE, NO_SLOPE
+from xsweep.analysis.language_families import LANGUAGE_FAMILIES
 from xsweep.analysis.multiple import adjusted
 from xsweep.analysis.permutation import labels
 from xsweep.analysis.scales import CHANCE, POINTS, SCALES
@@ -36,8 +37,9 @@ SLOPES = pl.Schema(
         "reason": pl.String(),
     }
 )
-"""One row per family (``qa - nli`` for their difference), target (or ``all``), scale and method. Slopes are per decade
-of parameters. ``q`` is the p adjusted over the exploratory rows: all but those of the headline."""
+"""One row per family (``qa - nli`` for their difference), target (or ``all``, or all of them in one family of
+languages, such as ``Slavic languages``), scale and method. Slopes are per decade of parameters. ``q`` is the p adjusted
+over the exploratory rows: all but those of the headline."""
 
 PER_SEED = "per-seed slopes"
 BY_TASK = "tasks exchanged between families"
@@ -61,9 +63,7 @@ def slopes(frame: pl.DataFrame, design: Design) -> pl.DataFrame:
         families = family_gains(gains)
         targets = [ALL, *design.targets] if scale == POINTS and len(design.targets) > 1 else [ALL]
         for target in targets:
-            units = {name: family_units(families, name, design, target) for name in families_of(design)}
-            if {"nli", "qa"} <= set(units):
-                units[BETWEEN] = difference(units["qa"], units["nli"])
+            units = _units(families, design, target)
             for family, own in units.items():
                 where = {"family": family, "target": target, "scale": scale}
                 whole = scale == POINTS and target == ALL
@@ -72,11 +72,33 @@ def slopes(frame: pl.DataFrame, design: Design) -> pl.DataFrame:
                     found = [*found, *pooled(units["nli"], units["qa"]), (BY_TASK, by_task(gains, design))]
                 sizes = own.sizes.count if own.sizes else None
                 rows += [where | _row(method, estimate, sizes) for method, estimate in found]
+    rows += _by_language_family(language_gains(frame, design), design)
     table = pl.DataFrame(rows, SLOPES)
     exploratory = ~((pl.col("target") == ALL) & (pl.col("scale") == POINTS) & (pl.col("method") == PER_SEED))
     tests = table.with_row_index().filter(exploratory, pl.col("p").is_not_null())
     q = dict(zip(tests["index"], adjusted(tests["p"].to_list(), "fdr_bh"), strict=True))
     return table.with_columns(q=pl.Series([q.get(index) for index in range(table.height)], dtype=pl.Float64))
+
+
+def _by_language_family(cells: pl.DataFrame, design: Design) -> Iterator[dict[str, Any]]:
+    """Slopes in points of the languages of one family alone, where there are two families at least."""
+    others = cells.filter(languages="others").with_columns(
+        spoken=pl.col("language").replace_strict(LANGUAGE_FAMILIES, default=None, return_dtype=pl.String)
+    )
+    names = sorted(others["spoken"].drop_nulls().unique())
+    for name in names if len(names) > 1 else ():
+        families = family_gains(over_languages(others.filter(spoken=name)))
+        for family, own in _units(families, design).items():
+            where = {"family": family, "target": f"{name} languages", "scale": POINTS}
+            yield where | _row(PER_SEED, _slope(own), own.sizes.count if own.sizes else None)
+
+
+def _units(families: pl.DataFrame, design: Design, target: str = ALL) -> dict[str, Units]:
+    """The units of each family, and of the difference of the two that the headline is of."""
+    units = {name: family_units(families, name, design, target) for name in families_of(design)}
+    if {"nli", "qa"} <= set(units):
+        units[BETWEEN] = difference(units["qa"], units["nli"])
+    return units
 
 
 def scale_dependent(table: pl.DataFrame) -> list[str]:

@@ -35,15 +35,17 @@ def main() -> None:
 def run_app() -> int:
     """Run the command in ``sys.argv``; its exit code, what went wrong printed to stderr."""
     try:
-        return int(app(standalone_mode=False) or errors.COMPLETE)
+        code = int(app(standalone_mode=False) or errors.COMPLETE)
     except errors.XsweepError as error:
         typer.echo(str(error), err=True)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("stopped at once; run the same command again to go on.", err=True)
-        return errors.CtrlC.exit_code
+        code = errors.CtrlC.exit_code
     except Exception as error:
         if getattr(error, "exit_code", None) == 2 and hasattr(error, "format_message"):  # click's usage errors
             typer.echo(f"{error.format_message()}\nTry `xsweep --help`.", err=True)
             return 2
         raise
+    if code == errors.CtrlC.exit_code:  # typer makes a code of KeyboardInterrupt
+        typer.echo("stopped at once; run the same command again to go on.", err=True)
+    return code

@@ -62,7 +62,7 @@ def _example(name: str) -> str:
     """A sweep that comes with the package, or in a checkout lies beside it."""
     from xsweep.spec.words import did_you_mean
 
-    shipped = [*PACKAGE.glob("sweeps/*.yaml"), *PACKAGE.parent.glob("sweeps/*.yaml")]
+    shipped = [*PACKAGE.parent.glob("sweeps/*.yaml"), *PACKAGE.glob("sweeps/*.yaml")]
     found = {path.stem: path for path in shipped}
     if name not in found:
         raise errors.UsageError(f"there is no example {name!r}{did_you_mean(name, found)}")
@@ -111,7 +111,6 @@ def plan(
     Example: xsweep plan sweeps/pilot.yaml
     Or: xsweep plan sweeps/nli_vs_qa.yaml --cluster cluster.yaml
     """
-
     from xsweep.plan.cells import build_plan
     from xsweep.plan.nodes import held_rows, held_text
     from xsweep.plan.show import plan_rows, plan_text
@@ -121,15 +120,13 @@ def plan(
     built = build_plan(load(sweep))
     nodes = [] if cluster is None else load_nodes(cluster)
     resolver = resolver_from_cache(built, Store(store), sources_of(mirror))
-    held = held_rows(built, resolver, nodes) if nodes else []
+    held = held_rows(built, resolver, nodes) if nodes else None
     if as_json:
         from xsweep.cli.outputs import echo
 
-        echo("plan", {**plan_rows(built, resolver), "nodes": held or None})
-        return
-    typer.echo(plan_text(built, resolver))
-    if nodes:
-        typer.echo("\n" + held_text(held, nodes))
+        echo("plan", {**plan_rows(built, resolver), "nodes": held})
+    else:
+        typer.echo(plan_text(built, resolver) + (f"\n\n{held_text(held, nodes)}" if held else ""))
 
 
 @app.command()

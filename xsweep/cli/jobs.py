@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -91,7 +89,11 @@ def jobs(address: Address = HERE, as_json: Json = False) -> None:
 
     found = JobServer(address).jobs()
     if as_json:
-        typer.echo(json.dumps([{**asdict(job), "code": job.code if job.ended else None} for job in found], default=str))
+        from xsweep.cli.outputs import echo
+
+        shown = ("id", "sweep", "store", "status", "start", "end")
+        code = [job.code if job.ended else None for job in found]
+        echo("jobs", [{n: getattr(j, n) for n in shown} | {"code": c} for j, c in zip(found, code, strict=True)])
         return
     rows = [(j.id, j.sweep, j.status.lower(), _when(j), str(j.code) if j.ended else "", j.store) for j in found]
     typer.echo(aligned([("job", "sweep", "status", "started (UTC)", "exit", "store"), *rows]))
@@ -126,14 +128,11 @@ def stop(job: JobName, address: Address = HERE) -> None:
     typer.echo(found.said)
 
 
-def job_status(name: str, address: str, as_json: bool) -> None:
+def job_status(name: str, address: str) -> None:
     """How a job is, and the last line that it has printed."""
     server, job = _job(name, address)
     last = next((line for line in reversed(server.logs(job).splitlines()) if line.strip()), "")
-    if as_json:
-        typer.echo(json.dumps({**asdict(job), "code": job.code if job.ended else None, "last": last}, default=str))
-    else:
-        typer.echo(f"{job.said}, since {_when(job)} UTC\n{last}")
+    typer.echo(f"{job.said}; started {_when(job)} UTC\n{last}")
 
 
 def _follow(server: JobServer, job: Job) -> None:

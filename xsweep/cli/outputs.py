@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import typer
@@ -91,8 +92,8 @@ class PlanOutput(Output):
     """Stages that wait for one another, however many run at once."""
     retained_bytes: int | None
     """Of weights in the store at the end."""
-    nodes: list[Held] | None = None
-    """With ``--cluster``: every model on every node type."""
+    nodes: list[Held] | None
+    """With ``--cluster``: each model on each node type."""
 
 
 class Failure(Output):
@@ -101,6 +102,21 @@ class Failure(Output):
     stage: str
     status: str
     reason: str
+
+
+class JobEntry(Output):
+    """A job of a cluster."""
+
+    id: str
+    sweep: str
+    """Empty of a job that `xsweep submit` did not make."""
+    store: str
+    status: str
+    """PENDING, RUNNING, STOPPED, SUCCEEDED or FAILED."""
+    start: datetime | None
+    end: datetime | None
+    code: int | None
+    """The exit code that following it gives; None while it runs."""
 
 
 class Status(Output):
@@ -173,6 +189,7 @@ OUTPUTS: dict[str, Any] = {
     "run": Run,
     "status": Status,
     "diff": list[Change],
+    "jobs": list[JobEntry],
     "report": ReportOutput,
     "tasks": list[TaskEntry],
     "models": list[ModelEntry],

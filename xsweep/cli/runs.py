@@ -98,7 +98,9 @@ def status(
     Or: xsweep status xsweep-pilot-1 --address http://127.0.0.1:8265
     """
     if address is not None:
-        job_status(str(sweep), address, as_json)
+        if as_json:
+            raise errors.UsageError("status --address says it in words; for scripts: xsweep jobs --json")
+        job_status(str(sweep), address)
         return
     from xsweep.plan.cells import build_plan
     from xsweep.plan.show import status_rows, status_text

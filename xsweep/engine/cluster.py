@@ -24,6 +24,8 @@ from xsweep.errors import EnvironmentProblem
 # Ray reads it when it is imported, which is after this module.
 os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
 
+# Ray's workers run at niceness 15 and are left so: where a machine is somebody's desk the desk goes first, and where it
+# has nothing else to do that changes nothing. RAY_worker_niceness=0 takes it off.
 _SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the new output engine prints boxes at any verbosity
     "RAY_CHDIR_TO_TRIAL_DIR": "0",

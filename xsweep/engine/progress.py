@@ -72,6 +72,12 @@ class Progress:
         """Jobs of a phase that are left."""
         return sum(count for (name, _), count in self.todo.items() if name == phase)
 
+    def revise(self, phase: str, todo: Mapping[Unit, int]) -> None:
+        """Count anew what is left of a phase, once that is known better."""
+        left = {unit: count for unit, count in todo.items() if unit[0] == phase}
+        self.total += sum(left.values()) - self.of(phase)
+        self.todo = Counter({**{unit: n for unit, n in self.todo.items() if unit[0] != phase}, **left})
+
     def ended(self, unit: Unit, seconds: float) -> None:
         """Count a job that took ``seconds`` on its worker group."""
         if self._start is None:
@@ -123,10 +129,12 @@ def to_do(resolver: Resolver, trials_done: Mapping[str, int]) -> Counter[Unit]:
         study = resolver.study(cell)
         if study is None or resolver.store.decision(study.address) is None:
             todo[SEARCHING, cell.model] += plan.runs(cell) - trials_done.get(study.address if study else "", 0)
+    counted: set[str] = set()
     for cell in plan.intermediates:
         stage = resolver.intermediate(cell)
-        if stage is None or resolver.store.manifest(stage.key) is None:
+        if stage is None or (stage.key not in counted and resolver.store.manifest(stage.key) is None):
             todo[REPORTING, cell.model] += 1
+        counted |= {stage.key} if stage else set()
     for cell in plan.cells:
         stage = resolver.evaluate(cell)
         if stage is None or resolver.store.manifest(stage.key) is None:

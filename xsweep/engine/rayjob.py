@@ -66,10 +66,8 @@ def manifest(submission: Submission, sweep: Sweep, gangs: Mapping[str, Gang], im
             },
         },
     }
-    said = (
-        f"the image {pods.image}" if image else f"{pods.image}, onto which each node installs xsweep (or give --image)"
-    )
-    return _NOTES.format(image=said) + written({**file, "data": data}) + "---\n" + written(job)
+    holds = "it holds xsweep" if image else "each node installs xsweep onto it; or give --image"
+    return _NOTES.format(image=holds) + written({**file, "data": data}) + "---\n" + written(job)
 
 
 class _Pods:

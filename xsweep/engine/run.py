@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain
@@ -96,7 +96,7 @@ def run(
                 Cluster(address, scratch=_scratch(address, store), logs=logs) as cluster,
             ):
                 wait_for_room(cluster, gangs, wait_seconds, partial(_pause, stop), note)
-                check_shared(cluster, store.root, sources.mirrors)
+                check_shared(cluster, store.root if store.local else None, sources.mirrors)
                 pool = GroupPool(
                     cluster,
                     gangs.values(),
@@ -147,6 +147,8 @@ class Launch:
             self._run_all(self.resolver.pretraining, pool, stop)
         with self._timed(SEARCHING):
             self.searches.run(pool, scratch, stop)
+        if self.plan.sweep.search.mode == "joint":  # targets that were decided alike share an intermediate stage
+            self.account.progress.revise(REPORTING, to_do(self.resolver, self.searches.trials_done()))
         with self._timed(REPORTING):
             self._run_all(self.resolver.ready, pool, stop)
 
@@ -172,7 +174,9 @@ class Launch:
         submitted: set[str] = set()
         more = True
         while not stop.event.is_set():
-            for label, job in ready() if more and not self.account.halted else ():
+            with self.store.glance() if more else nullcontext():
+                found = list(ready()) if more and not self.account.halted else []
+            for label, job in found:
                 if job.key not in submitted and not any(stage.key in self.account.failed_keys for stage in job.stages):
                     submitted.add(job.key)
                     self.account.asks(job, label, _unit(job))

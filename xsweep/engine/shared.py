@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from xsweep.engine.cluster import Cluster
@@ -17,32 +18,43 @@ _PATIENCE_SECONDS = 5.0
 """A file that another machine wrote may show up this much later on a network's disk."""
 
 
-def check_shared(cluster: Cluster, store: Path, mirrors: Sequence[Path]) -> None:
-    """Let every other node read a file that is written to the store now, and look for the mirrors.
+def check_shared(cluster: Cluster, store: Path | None, mirrors: Sequence[Path]) -> None:
+    """Let every other node look for a file that is written to the store now, and for the mirrors.
 
-    Raises ``EnvironmentProblem`` naming the nodes that do not find them. A cluster of one node has nothing to share.
+    ``store`` is None of one that lies on no disk; a cluster of one node has nothing to share. Raises
+    ``EnvironmentProblem`` naming a node that does not find them.
     """
     others = cluster.other_nodes()
     if not others:
+        return
+    with _written(store) as token:
+        missing = _asked(others, [*token, *mirrors])
+    for node, paths in missing.items():
+        if store and paths[0] in token:
+            raise EnvironmentProblem(
+                f"{store}: node {node} does not see this folder, and {len(others) + 1} nodes are to share it; give "
+                "--store a folder that all nodes mount at this path; with s3:// start in one, for Ray's own files"
+            )
+        raise EnvironmentProblem(
+            f"--mirror {paths[0]}: not there on node {node}; mount it on every node at this path, or leave --mirror out"
+        )
+
+
+@contextmanager
+def _written(store: Path | None) -> Iterator[list[Path]]:
+    """A new file in the store, while the context lasts; nothing where there is no folder."""
+    if store is None:
+        yield []
         return
     token = store / f".shared-{secrets.token_hex(8)}"
     with guarded(store):
         store.mkdir(parents=True, exist_ok=True)
         token.write_bytes(b"")
     try:
-        missing = _asked(others, [token, *mirrors])
+        yield [token]
     finally:
         with guarded(store):
             token.unlink(missing_ok=True)
-    for node, paths in missing.items():
-        if token in paths:
-            raise EnvironmentProblem(
-                f"{store}: node {node} does not see this folder, and {len(others) + 1} nodes are to share it; give "
-                "--store a folder that all nodes mount at this path, or s3://BUCKET/FOLDER"
-            )
-        raise EnvironmentProblem(
-            f"--mirror {paths[0]}: not there on node {node}; mount it on every node at this path, or leave --mirror out"
-        )
 
 
 def _asked(nodes: dict[str, str], paths: list[Path]) -> dict[str, list[Path]]:

@@ -17,7 +17,7 @@ def check_space(resolver: Resolver) -> None:
     free = resolver.store.free()
     if free is None:
         return
-    needed = _BESIDE + weights_to_write(resolver) + beginnings_to_write(resolver)
+    needed = _BESIDE + weights_to_write(resolver) + trials_to_write(resolver) + beginnings_to_write(resolver)
     if free < needed:
         what = f"{free / 1e9:.2f} GB are free, and the sweep needs about {needed / 1e9:.2f} GB"
         raise StoreFull(f"{resolver.store.where}: {what}; free some, or choose another --store")
@@ -34,6 +34,19 @@ def weights_to_write(resolver: Resolver) -> int:
         if stage is None or not store.has_weights(stage.key):
             params.append(resolver.model(cell.model).params or 0)
     return 4 * sum(params)
+
+
+def trials_to_write(resolver: Resolver) -> int:
+    """Bytes of the intermediate stages of trials, which stay until all searches of a level have decided.
+
+    Of the level where that is most.
+    """
+    plan, most = resolver.plan, 0
+    for level in plan.levels:
+        open_ = [cell for cell in level if resolver.decision(cell) is None]
+        each = [(resolver.model(cells[0].model).params, plan.intermediate_runs(cells)) for cells in plan.sharing(open_)]
+        most = max(most, 4 * sum((params or 0) * runs for params, runs in each))
+    return most
 
 
 def beginnings_to_write(resolver: Resolver) -> int:

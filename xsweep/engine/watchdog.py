@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from xsweep.errors import Interrupted
 
@@ -128,7 +129,7 @@ def _end_descendants() -> None:
         time.sleep(0.05)
 
 
-def _alive(processes: list[object]) -> list[object]:
+def _alive(processes: list[Any]) -> list[Any]:
     import psutil
 
     found = []

@@ -89,10 +89,6 @@ def _take(mailbox: Any, group: int, life: str, done: tuple[str, Result] | None) 
     return ray.get(mailbox.take.remote(group, life, done))
 
 
-class _OverError(Exception):
-    """The pool was closed while a job ran."""
-
-
 class _Channel:
     """How the workers of a group talk beside their stages: over gloo, whatever carries the gradients."""
 

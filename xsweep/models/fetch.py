@@ -12,22 +12,25 @@ from xsweep.models.model import Model
 from xsweep.store.files import guarded
 from xsweep.tasks.hub import one_line
 
+_RECORDS = Path(".cache", "huggingface")
+"""Where the hub's client notes, in the folder, which files it has fetched."""
+
 
 def fetch(model: Model, folder: Path, note: Callable[[str], None] = lambda _: None) -> bool:
     """Bring into ``folder`` what it lacks of the files that a fingerprint covers; returns whether that was anything.
 
-    A file stands under its name once it is whole. A folder made by ``xsweep convert`` is left as it is. Raises
-    ``EnvironmentProblem`` when the hub has no such model or does not answer, when it has the weights as pickles alone,
-    and when ``check_model_folder`` refuses what was fetched.
+    A file stands under its name once it is whole. A folder that was not fetched, such as one that ``xsweep convert``
+    made, is left as it is. Raises ``EnvironmentProblem`` when the hub has no such model or does not answer, when it has
+    the weights as pickles alone, and when ``check_model_folder`` refuses what is there.
     """
-    commit, files = _listed(model)
-    if not any(name.endswith(".safetensors") for name in files):
-        if not folder.is_dir():
-            name = model.id.rpartition("/")[2]
-            how = f"`hf download {model.id} --local-dir {name}`, then `xsweep convert {name} {folder}`, then this again"
-            raise EnvironmentProblem(f"model {model.name}: {model.id} has no safetensors, only pickles: {how}")
+    if folder.is_dir() and not (folder / _RECORDS).is_dir():
         check_model_folder(folder)
         return False
+    commit, files = _listed(model)
+    if not any(name.endswith(".safetensors") for name in files):
+        name = model.id.rpartition("/")[2]
+        how = f"`hf download {model.id} --local-dir {name}`, then `xsweep convert {name} {folder}`, then this again"
+        raise EnvironmentProblem(f"model {model.name}: {model.id} has no safetensors, only pickles: {how}")
     before = _states(folder, files)
     with guarded(folder):
         _download(model, commit, folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -152,8 +152,16 @@ class Plan:
             return space.trials
         return sum(alive for _, alive in live(halving, space.trials, space.epochs.high))
 
+    def sharing(self, searches: Iterable[Cell]) -> list[list[Cell]]:
+        """Those of some searches whose trials train intermediate stages, together where they may share them."""
+        found: dict[tuple[object, ...], list[Cell]] = {}
+        for cell in searches:
+            if cell.target is None or self.joint(cell):
+                found.setdefault((cell.model, cell.arm, cell.repeat, self.joint(cell)), []).append(cell)
+        return list(found.values())
+
     def intermediate_runs(self, searches: Sequence[Cell]) -> int:
-        """Intermediate stages that the trials of some searches train, at most: those of one model, arm and repeat.
+        """Intermediate stages that the trials of ``sharing`` searches train, at most.
 
         Points are drawn from the search's seed, so that joint searches of several targets try the same intermediate
         stages: all of them, or with TPE those of its first batch, as later ones depend on the target's scores.

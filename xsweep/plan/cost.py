@@ -84,18 +84,12 @@ def _line(plan: Plan, kind: Work, model: Model) -> Line | None:
 
 
 def _intermediate_trials(plan: Plan, model: Model, searches: list[Cell]) -> Line:
-    """Trials of intermediate stages: of their own searches, and of joint ones, whose targets share them by chance or
-    because their points do not depend on the target."""
-    each: dict[tuple[str, int, bool], list[Cell]] = {}
-    for cell in searches:
-        if cell.target is None or plan.joint(cell):
-            each.setdefault((cell.arm, cell.repeat, plan.joint(cell)), []).append(cell)
-    needed, runs, tokens = 0, 0, list[float | None]()
-    for cells in each.values():
-        made, one = plan.intermediate_runs(cells), _intermediate_tokens(plan, cells[0])
-        needed, runs = needed + sum(plan.space(cell).trials for cell in cells), runs + made
-        tokens.append(None if one is None else made * one)
-    return _made("intermediate trials", model, needed, runs, total(tokens))
+    """Trials of intermediate stages: of their own searches, and of joint ones, whose targets share some."""
+    each = [(cells, plan.intermediate_runs(cells)) for cells in plan.sharing(searches)]
+    needed = sum(plan.space(cell).trials for cells, _ in each for cell in cells)
+    known = [(runs, _intermediate_tokens(plan, cells[0])) for cells, runs in each]
+    tokens = total(None if tokens is None else runs * tokens for runs, tokens in known)
+    return _made("intermediate trials", model, needed, sum(runs for _, runs in each), tokens)
 
 
 def _target_trials(plan: Plan, model: Model, searches: list[Cell], needed: int) -> Line:

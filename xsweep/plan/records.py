@@ -60,6 +60,11 @@ class Record:
 
 def collect(resolver: Resolver) -> list[Record]:
     """Every stage of the sweep: pretraining, trials of decided studies, then the stages behind each reporting cell."""
+    with resolver.store.glance():
+        return _collected(resolver)
+
+
+def _collected(resolver: Resolver) -> list[Record]:
     plan = resolver.plan
     records = [record for model in plan.sweep.models for record in _pretrained(resolver, model.name)]
     records += [record for cell in plan.searches for record in _trials(resolver, cell)]
@@ -88,13 +93,13 @@ def _trials(resolver: Resolver, cell: Cell) -> Iterator[Record]:
     decision = resolver.store.decision(study.address) if study else None
     if study is None or decision is None:
         return
+    for trial in decision["trials"]:
+        for before in resolver.trials(study, Hyper.of(trial))[:-1]:  # the first stage of a joint one
+            yield _record(resolver, cell, "intermediate", before, study.address, trial["number"])
     # The earlier runs of a trial that went on, and a search that nothing is chosen by, spend without being trials.
     for told, counts in (("rungs", False), ("trials", not study.full)):
         for trial in decision.get(told, ()):
-            hyper, number = Hyper.of(trial), trial["number"] if counts else None
-            *before, stage = resolver.trials(study, hyper)
-            for first in before if told == "trials" else ():
-                yield _record(resolver, cell, "intermediate", first, study.address, number)
+            stage, number = resolver.trial(study, Hyper.of(trial)), trial["number"] if counts else None
             yield _record(resolver, cell, study.kind, stage, study.address, number)
 
 

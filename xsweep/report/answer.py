@@ -16,6 +16,9 @@ from xsweep.models.model import Model
 from xsweep.report.words import BILLION, DASH, count, draws, family_name, interval, listed, points, size
 from xsweep.spec.sweep import CONTROL
 
+RESOLVING = 6
+"""Seeds from which an exact test by signs can go below .05."""
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -112,13 +115,14 @@ def _notes(design: Design, gains: pl.DataFrame, model: Model | None) -> list[str
     largest = max((m.params for m in design.models if m.params), default=None)
     if largest is not None and largest <= BILLION:
         notes.append(f"The largest model has {size(largest)} parameters: nothing here speaks about models beyond 1B.")
+    notes += _few(design)
     notes += _narrow(design)
     cells = averaged(design)
     if len({_weights(arms) for arms in cells.values() if arms}) > 1:
         notes.append(
             "Cells that train twice on one data set are left out, so the families weigh the targets differently: "
             "compare them target by target. "
-            + " ".join(f"{family_name(f)}: {_composition(a)}." for f, a in cells.items())
+            + " ".join(f"{family_name(f)}: {_composition(a, design)}." for f, a in cells.items())
         )
     if model is not None:
         notes += _control_notes(design, gains, model)
@@ -137,6 +141,17 @@ def _control_notes(design: Design, gains: pl.DataFrame, model: Model) -> list[st
     if not said:
         return []
     return [f"Controls, which are in no family: {listed(said)}. A gain that a control has too is not the task's."]
+
+
+def _few(design: Design) -> list[str]:
+    """A warning where there are too few units for an exact test to reach 5 %."""
+    number = len(design.units)
+    if not 1 < number < RESOLVING:
+        return []
+    return [
+        f"{draws(number, design.unit).capitalize()}: a pilot. The intervals lean on normal scatter, and no exact test "
+        f"of so few can go below p = {2 / 2**number:.3g}."
+    ]
 
 
 def _narrow(design: Design) -> list[str]:
@@ -173,5 +188,11 @@ def _weights(arms: Mapping[str, Sequence[str]]) -> frozenset[tuple[str, Fraction
     return frozenset(weights.items())
 
 
-def _composition(arms: Mapping[str, Sequence[str]]) -> str:
-    return "; ".join(f"{arm} on {listed(targets)}" for arm, targets in arms.items()) or "no cell"
+def _composition(arms: Mapping[str, Sequence[str]], design: Design) -> str:
+    """What each arm is averaged over, by what it leaves out where that is less to say."""
+    said = []
+    for arm, targets in arms.items():
+        out = [target for target in design.targets if target not in targets]
+        rest = f"without {listed(out)}" if out else "on every target"
+        said.append(f"{arm} {f'on {listed(targets)}' if len(targets) <= len(out) else rest}")
+    return "; ".join(said) or "no cell"

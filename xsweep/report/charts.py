@@ -41,7 +41,8 @@ def heat_map(drawn: pl.DataFrame) -> Figure:
     models = drawn.select("panel", "params").unique(maintain_order=True).rows()
     arms, targets = (drawn[name].unique(maintain_order=True).to_list() for name in ("arm", "target"))
     left = _LETTER * max(map(len, arms)) + 0.35
-    columns = max(1, min(len(models), int((WIDTH - left) / (0.52 * len(targets) + 0.25))))
+    titled = 1.15 * _LETTER * max(len(f"{model}, {size(params)}") for model, params in models)
+    columns = max(1, min(len(models), int((WIDTH - left) / (max(0.52 * len(targets), titled) + 0.25))))
     rows = math.ceil(len(models) / columns)
     top = drawn["gain"].abs().max()
     bound = max(float(top), 0.1) if isinstance(top, float) else 1.0
@@ -82,7 +83,7 @@ def _cells(axes: Axes, cells: pl.DataFrame, arms: Sequence[str], targets: Sequen
         fills.append(rgba)
         if same:
             axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, fill=False, edgecolor=ink, alpha=0.45,
-                                     hatch="////", lw=0))  # fmt: skip
+                                     hatch="////", lw=0, zorder=2))  # fmt: skip
         box = {"facecolor": rgba, "linewidth": 0, "pad": 1.2} if same else None
         said = axes.text(x, y, DASH if gain is None else points(gain, True), ha="center", va="center", fontsize=8,
                          color=ink, bbox=box)  # fmt: skip

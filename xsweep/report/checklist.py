@@ -71,9 +71,12 @@ def _tuning(of: Material) -> str:
     search = of.sweep.search
     stages = [f"intermediate stage {_space(search.intermediate)}", f"target stage {_space(search.target)}"]
     mode = "both stages in one study of each arm and target: " if search.mode == "joint" else ""
+    early = "; trials stop early, by synchronous successive halving" if search.halving else ""
+    if search.halving and search.halving.asynchronous:
+        early = "; trials stop early, by asynchronous successive halving, whose choices depend on timing"
     return (
-        f"{mode}{listed(stages)}; {search.sampler} sampler; the best score on English held-out rows wins; epochs are "
-        "searched, so the last checkpoint counts." + _parity(of)
+        f"{mode}{listed(stages)}; {search.sampler} sampler{early}; the best score on English held-out rows wins; "
+        "epochs are searched, so the last checkpoint counts." + _parity(of)
     )
 
 
@@ -127,7 +130,10 @@ def _english(of: Material) -> str:
 def _languages(of: Material) -> str:
     codes = {code for own in of.design.targets.values() for code in own}
     where = "scores of each stand in the table scores"
-    return f"{count(len(codes), 'language')}; {where}. No split by family or by size of pretraining data is made."
+    return (
+        f"{count(len(codes), 'language')}; {where}. Slopes by family of languages stand in the table slopes; "
+        "there is no split by size of pretraining data."
+    )
 
 
 def _families(of: Material) -> str:
@@ -216,6 +222,17 @@ def _programs(of: Material) -> str:
     return f"{', '.join(said)}; precision {of.sweep.train.precision}." if of.sweep else ", ".join(said)
 
 
+def _proxy(of: Material) -> str:
+    table = of.tables["proxy"].filter(pl.col("rho").is_not_null())
+    if table.is_empty():
+        return f"{NOT_KNOWN}: no target has held-out scores of enough models and arms."
+    said = [
+        f"{target} {decimals(rho, 2)}" + ("" if within is None else f" ({decimals(within, 2)} within models)")
+        for target, rho, within in table.select("target", "rho", "rho_within").iter_rows()
+    ]
+    return f"Spearman's correlation over models and arms: {listed(said)}."
+
+
 def _chosen(of: Material) -> str:
     best = of.tables["budgets"].filter(pl.col("lr").is_not_null()).height
     if best:
@@ -234,6 +251,7 @@ _QUESTIONS: Mapping[str, Callable[[Material], str]] = {
     "How many seeds, and are they apart from the search's?": _seeds,
     "What was tuned, in which space, how long and by which rule?": _tuning,
     "Which values were chosen?": _chosen,
+    "Does English held-out data, by which all is chosen, rank as other languages do?": _proxy,
     "Is there a baseline with as much training?": _matched,
     "Are failed runs shown?": _lost,
     "Does the finding depend on the scale of the metric?": _scales,

@@ -67,7 +67,9 @@ def forest(drawn: pl.DataFrame) -> str:
     pooled = f"Over all targets, points per decade of parameters: {listed(said)}." if said else ""
     if cells.is_empty():
         return pooled or NOTHING
-    marked = f"Marked among the slopes of single targets: {cells['marked'].sum()} of {cells.height}."
+    marked = (
+        f"Marked among the slopes of single targets and language families: {cells['marked'].sum()} of {cells.height}."
+    )
     return f"{pooled} {marked}".strip()
 
 

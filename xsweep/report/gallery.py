@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
@@ -32,6 +32,7 @@ from xsweep.report.points import (
 )
 from xsweep.report.style import FONTS, GRID, INK, MUTED, PAPER, pdf, png, svg
 from xsweep.report.tables import rounded, write_table
+from xsweep.report.words import draws
 from xsweep.store.files import write_atomic
 
 _WIDE, _NARROW = 7.4, 3.75
@@ -39,21 +40,22 @@ _WIDE, _NARROW = 7.4, 3.75
 
 _CAPTIONS = {
     "gain_vs_params": "Gain in zero-shot score from an English intermediate task, averaged over all targets and over "
-    "their languages other than English. Small marks: one seed each. Large marks: their mean, with its 95 % interval "
-    "where there are two seeds or more. The band joins the intervals of sizes that were run; between them nothing was "
+    "their languages other than English. Small marks: one {unit} each. Large marks: their mean, with its 95 % interval "
+    "where there are two or more. The band joins the intervals of sizes that were run; between them nothing was "
     f"measured. Shaded: gains within ±{MARGIN:g} points, too small to matter.",
     "gain_by_target": "The same for each target alone, on one scale.",
     "gain_by_group": "The same for each group of targets, its targets averaged with equal weights.",
     "gain_scales": "The same gains in log odds and in percent of the baseline's errors. A slope whose sign depends on "
     "the scale is no finding.",
     "gain_heat_map": "Gain of each intermediate task on each target, languages other than English, points, mean over "
-    "seeds. A dash: a run is missing.",
-    "slope_forest": "Slope of the gain over size, per target and pooled, with 95 % t intervals over seeds. Marked: "
-    "slopes that Benjamini and Hochberg allow at a false discovery rate of 10 %; exploratory.",
-    "scores_vs_params": "Scores in languages other than English, mean over seeds, without same-data cells: near chance "
-    "or near 100 a gain has little room.",
-    "gain_english_others": "The gain in other languages, in English, and the difference of the two seed by seed, which "
-    "is how much the transfer gap grows. 95 % t intervals over seeds.",
+    "{units}. A dash: a run is missing.",
+    "slope_forest": "Slope of the gain over size, per target, per family of languages over all targets, and pooled, "
+    "with 95 % t intervals over {units}. Marked: slopes that Benjamini and Hochberg "
+    "allow at a false discovery rate of 10 %; exploratory.",
+    "scores_vs_params": "Scores in languages other than English, mean over {units}, without same-data cells: near "
+    "chance or near 100 a gain has little room.",
+    "gain_english_others": "The gain in other languages, in English, and the difference of the two {unit} by {unit}, "
+    "which is how much the transfer gap grows. 95 % t intervals over {units}.",
     "expected_best": "Best score on English held-out rows to expect of k trials, mean over targets. Compare arms at "
     "the equal budget, not at their ends. Exact for random search; descriptive for others.",
     "run_outcomes": "Reporting runs by how they ended; a run that ended in several ways in its languages counts as the "
@@ -73,11 +75,13 @@ class Plate:
     wide: Callable[[], tuple[Figure, list[Mark]]]
     narrow: Callable[[], tuple[Figure, list[Mark]]] | None = None
     """How a telephone shows it; None for those that it scrolls."""
+    unit: str = "seed"
+    """What is drawn at random, by the design."""
 
     @property
     def caption(self) -> str:
         """What stands under it."""
-        return _CAPTIONS[self.name]
+        return _CAPTIONS[self.name].format(unit=draws(1, self.unit)[2:], units=draws(2, self.unit)[2:])
 
 
 @dataclass(frozen=True)
@@ -115,11 +119,11 @@ def plates(found: Analysis, tables: Mapping[str, pl.DataFrame], finding: str) ->
         made.append(_other("gain_english_others", "Gain in English and in other languages", findings.gap(gap), gap,
                            lambda: draw(gap, sides, _WIDE, 3.4, 3, margin=MARGIN)))  # fmt: skip
     made += _charts(found, tables)
-    return [plate for plate in made if plate.points.height]
+    return [replace(plate, unit=design.unit) for plate in made if plate.points.height]
 
 
 def _charts(found: Analysis, tables: Mapping[str, pl.DataFrame]) -> Iterator[Plate]:
-    heat = rounded(heat_points(tables["gains"]))
+    heat = rounded(heat_points(tables["gains"], found.design))
     yield _other("gain_heat_map", "Gain of each intermediate task on each target", findings.heat(heat), heat,
                  lambda: charts.heat_map(heat))  # fmt: skip
     slopes = rounded(forest_points(tables["slopes"]))

@@ -9,8 +9,9 @@ import polars as pl
 
 CAPTIONS: Mapping[str, str] = {
     "headline": "Primary quantities: points, slopes in points per decade of parameters. 95\\,\\% $t$ intervals over "
-    "reporting seeds; $p$ adjusted by Holm over the primary set.",
-    "gains": "Gain in zero-shot score in languages other than English, points, with 95\\,\\% $t$ intervals over seeds. "
+    "reporting seeds, or repeats of the search where there are three; $p$ adjusted by Holm over the primary set.",
+    "gains": "Gain in zero-shot score in languages other than English, points, with 95\\,\\% $t$ intervals over "
+    "seeds, or repeats of the search where there are three. "
     "$\\dagger$: intermediate task and target train on a common data set.",
     "gains_all_languages": "Gain in points with 95\\,\\% intervals for these languages and for languages in general "
     "(seeds crossed with languages, Satterthwaite).",

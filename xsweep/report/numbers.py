@@ -9,8 +9,11 @@ import polars as pl
 
 from xsweep.analysis.claims import family_claims, named
 from xsweep.analysis.design import Design
-from xsweep.report.words import DASH, count, decimals, draws, p_value
+from xsweep.analysis.equivalence import GAIN, LOSS, NOTHING
+from xsweep.report.words import DASH, count, decimals, draws, listed, p_value
 
+ALPHA = 0.05
+_DIFFERS = "a difference that matters"
 _QUANTITIES = {
     "mean_gain_nli": "Mean gain, {nli}",
     "mean_gain_qa": "Mean gain, {qa}",
@@ -41,8 +44,11 @@ def question(headline: pl.DataFrame, design: Design) -> str:
     if row["low"] is None:
         return f"The gain's slope over size is {change} for {qa} minus {nli}; {row['reason']}."
     spread = f"95 % interval {_span(row, 2)}, {draws(row['n_seeds'], design.unit)}, {count(row['n_sizes'], 'size')}"
-    resolved = "differs" if row["low"] > 0 or row["high"] < 0 else "is not resolved to differ"
+    apart = row["low"] > 0 or row["high"] < 0
+    resolved = "differs" if apart and row["p_holm"] < ALPHA else "is not resolved to differ"
     said = f"With size, the gain from {qa} {resolved} from that from {nli}: slopes {change} apart ({spread})."
+    if apart and row["p_holm"] >= ALPHA:
+        said += f" Among the four primary tests it does not stand (Holm's p {p_value(row['p_holm'])})."
     few = "" if family_claims(design) else " With so few tasks a side this speaks of those tasks, not of families."
     return said + few
 
@@ -86,13 +92,14 @@ def example_rows(table: pl.DataFrame, design: Design) -> list[dict[str, str]]:
     return rows
 
 
-def slope_rows(table: pl.DataFrame, design: Design) -> list[dict[str, str]]:
-    """The slopes that have a value, as strings, and one row for those of a family and reason that have none."""
+def slope_rows(table: pl.DataFrame, design: Design) -> tuple[list[dict[str, str]], list[str]]:
+    """The slopes that have a value, as strings, and a sentence for those of one reason that have none."""
     rows = []
-    unsaid: dict[tuple[str, str], list[str]] = {}
+    unsaid: dict[str, dict[str, list[str]]] = {}
     for row in table.iter_rows(named=True):
         if row["estimate"] is None:
-            unsaid.setdefault((row["family"], row["reason"]), []).append(row["method"])
+            family = _families(row["family"], design)
+            unsaid.setdefault(row["reason"], {}).setdefault(row["method"], []).append(family)
             continue
         rows.append(
             {
@@ -106,26 +113,27 @@ def slope_rows(table: pl.DataFrame, design: Design) -> list[dict[str, str]]:
                 "reason": row["reason"],
             }
         )
-    blank = dict.fromkeys(("what", "estimate", "interval", "p", "q"), DASH)
-    for (family, reason), methods in unsaid.items():
-        called = ", ".join(dict.fromkeys(methods))
-        rows.append(blank | {"family": _families(family, design), "method": called, "reason": reason})
-    return rows
+    lost = []
+    for reason, methods in unsaid.items():
+        families = list(dict.fromkeys(family for own in methods.values() for family in own))
+        lost.append(f"Not given for {listed(families)}: {', '.join(methods)} ({reason}).")
+    return rows, lost
 
 
-def claim_rows(table: pl.DataFrame) -> list[dict[str, str]]:
-    """The claims as strings."""
-    return [
+def claim_rows(table: pl.DataFrame) -> tuple[list[dict[str, str]], list[str]]:
+    """The claims that there is an estimate for, as strings, and the others with why there is none."""
+    rows = [
         {
             "text": row["text"],
             "verdict": row["verdict"],
             "estimate": decimals(row["estimate"], 2, True),
             "interval": _span(row, 2),
-            "basis": row["basis"],
-            "reason": row["reason"],
+            "basis": "; ".join(part for part in (row["basis"], row["reason"]) if part),
         }
-        for row in table.iter_rows(named=True)
+        for row in table.filter(pl.col("estimate").is_not_null()).iter_rows(named=True)
     ]
+    others = table.filter(pl.col("estimate").is_null()).select("text", "reason").iter_rows()
+    return rows, [f"{text}: {reason}." for text, reason in others]
 
 
 def equivalence_rows(table: pl.DataFrame, design: Design) -> list[dict[str, str]]:
@@ -137,11 +145,18 @@ def equivalence_rows(table: pl.DataFrame, design: Design) -> list[dict[str, str]
             "estimate": decimals(row["estimate"], 1, True),
             "interval": _span(row, 1),
             "p": p_value(row["p"]),
-            "verdict": row["verdict"],
+            "verdict": _verdict(row),
             "reason": row["reason"],
         }
         for row in table.iter_rows(named=True)
     ]
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    """Of a difference between two gains, which is no gain itself, in its own words."""
+    verdict = str(row["verdict"])
+    apart = {GAIN: _DIFFERS, LOSS: _DIFFERS, NOTHING: "no difference that matters"}
+    return apart.get(verdict, verdict) if row["quantity"].endswith("difference") else verdict
 
 
 def three_way_rows(table: pl.DataFrame, design: Design) -> list[dict[str, str]]:

@@ -25,6 +25,7 @@ from xsweep.analysis.frame import frame_of
 from xsweep.analysis.gains import ALL
 from xsweep.analysis.outcomes import budget_times, budgets, budgets_of_file, holes, holes_of_file, regrets, uneven
 from xsweep.analysis.provenance import data, environment
+from xsweep.analysis.proxy import proxy
 from xsweep.analysis.scores_file import remarks
 from xsweep.analysis.slopes import scale_dependent
 from xsweep.plan.records import Record
@@ -37,7 +38,7 @@ from xsweep.report.gallery import Shown, plates, write_plate
 from xsweep.report.runs import keys_of, script_data
 from xsweep.report.style import LOOKS
 from xsweep.report.tables import csv, write_table
-from xsweep.report.words import count, family_name, listed, p_value, size
+from xsweep.report.words import count, draws, family_name, listed, p_value, size
 from xsweep.spec.sweep import Sweep
 from xsweep.store.files import guarded, write_atomic
 
@@ -108,6 +109,7 @@ def write_report(
         "data": data(frame, records),
         "environment": environment(frame, records),
         "evp": evp(records),
+        "proxy": proxy(frame, spent),
         **({"regret": regrets(regret)} if regret else {}),
         **({} if counted.is_empty() else {"benchmark": counted}),
         **({"controls": controls(word_blind, scores, spent, sweep)} if word_blind else {}),
@@ -137,8 +139,10 @@ def _on_other_rows(
 def write_scores_report(out: Path, frame: pl.DataFrame, name: str, command: str) -> Report:
     """The same of a FRAME that was read from the file ``name``."""
     found = analyse(frame, Design.of(frame))
+    spent = budgets_of_file(frame)
     extra = {
-        "budgets": budgets_of_file(frame),
+        "budgets": spent,
+        "proxy": proxy(frame, spent),
         "holes": holes_of_file(frame, found.design),
         "data": data(frame),
         "environment": environment(frame),
@@ -176,17 +180,22 @@ def _context(
         for name in sorted(set(means["languages"]), reverse=True)
     }
     pairs = len(design.arms) * len(design.targets) - len(design.left_out)
+    slopes, no_slopes = numbers.slope_rows(tables["slopes"], design)
+    claims, no_claims = numbers.claim_rows(tables["claims"])
     cells = len(design.models) * pairs * len(design.seeds)
     return {
         "source": source,
         "sweep": sweep,
         "design": design,
+        "units": draws(2, design.unit)[2:],
         "cells": cells,
         "scored": cells - tables["holes"].height,
         "question": numbers.question(tables["headline"], design),
         "headline": numbers.headline_rows(tables["headline"], design),
-        "slopes": numbers.slope_rows(tables["slopes"], design),
-        "claims": numbers.claim_rows(tables["claims"]),
+        "slopes": slopes,
+        "no_slopes": no_slopes,
+        "claims": claims,
+        "no_claims": no_claims,
         "examples": numbers.example_rows(tables["headline_examples"], design) if "headline_examples" in tables else [],
         "few_seeds": FEW_SEEDS if len(design.units) < FEW_SEEDS else 0,
         "equivalence": numbers.equivalence_rows(tables["equivalence"], design),

@@ -118,9 +118,15 @@ def gap_points(families: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def heat_points(gains: pl.DataFrame) -> pl.DataFrame:
-    """HEAT from the table of gains."""
-    cells = gains.filter(pl.col("target") != ALL)
+def heat_points(gains: pl.DataFrame, design: Design) -> pl.DataFrame:
+    """HEAT from the table of gains: arms by family, targets by group."""
+    families, groups = (list(dict.fromkeys(own.values())) for own in (design.arms, design.groups))
+    arms = sorted(design.arms, key=lambda arm: families.index(design.arms[arm]))
+    targets = sorted(design.targets, key=lambda target: groups.index(design.groups[target]))
+    places = {"arm": arms, "target": targets}
+    ranks = [pl.col(name).replace_strict({one: n for n, one in enumerate(own)}, return_dtype=pl.Int64)
+             for name, own in places.items()]  # fmt: skip
+    cells = gains.filter(pl.col("target") != ALL).sort("params", "model", *ranks, maintain_order=True)
     return cells.select(panel="model", params="params", arm="arm", family="family", target="target", gain="estimate",
                         low="low", high="high", seeds="n_seeds", same_data="same_data").cast(HEAT)  # fmt: skip
 

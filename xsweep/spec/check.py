@@ -153,25 +153,24 @@ def search(value: Search, seeds: tuple[int, ...], node: Node, found: Findings) -
     """Both spaces can be searched, and no trial's seed is reported."""
     for field in ("intermediate", "target"):
         space: Space = getattr(value, field)
-        _space(space, node.at(field), found)
+        half = field == "intermediate" and value.mode == "joint"  # trials differ by their target stages
+        _space(space, node.at(field), found, half=half)
         for name in space.models:
-            _space(space.of(name), node.at(field, "models", name), found)
+            _space(space.of(name), node.at(field, "models", name), found, half=half)
     if value.seed in seeds:
         found.add(node, f"{value.seed} is a reporting seed too; trials need a seed of their own", "seed")
 
 
-def _space(space: Space, node: Node, found: Findings) -> None:
+def _space(space: Space, node: Node, found: Findings, *, half: bool) -> None:
     for field in ("lr", "epochs"):
         ends = getattr(space, field)
         if ends.low > ends.high:
             found.add(node, f"low, {ends.low}, is more than high, {ends.high}", field)
     points = space.epochs.high - space.epochs.low + 1
-    if space.lr.low == space.lr.high and 0 < points < space.trials:
-        found.add(
-            node,
-            f"{space.trials} trials, but lr is fixed and epochs has {points} values, so no more than that differ",
-            "trials",
-        )
+    if not half and space.lr.low == space.lr.high and 0 < points < space.trials:
+        values = f"{points} value{'s' * (points > 1)}"
+        what = f"{space.trials} trials, but lr is fixed and epochs has {values}, so no more than that differ"
+        found.add(node, what, "trials")
 
 
 def seeds(values: tuple[int, ...], node: Node, found: Findings) -> None:

@@ -79,6 +79,9 @@ class Backend(Protocol):
     def read(self, name: str) -> Found | None:
         """A small file, or None where there is none."""
 
+    def glance(self) -> AbstractContextManager[None]:
+        """While it lasts, what was not there at its beginning is taken for absent, where asking is slow."""
+
     def recall(self, name: str) -> Found | None:
         """The file as ``memorise`` was given it, where reading it anew would cost more than it is worth."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,10 @@ class Local:
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
+    def glance(self) -> AbstractContextManager[None]:
+        """Nothing: reading is cheap."""
+        return nullcontext()
+
     def recall(self, name: str) -> Found | None:
         """Nothing: reading is cheap."""
         return None
@@ -103,8 +107,7 @@ class Local:
 
         Paths must lie on the store's file system; they are moved.
         """
-        folder = self.path(stage)
-        entries: dict[str, dict[str, Any]] = {}
+        folder, entries = self.path(stage), dict[str, dict[str, Any]]()
         with guarded(folder):
             for part, named in sources.items():
                 entries |= _place(folder / part, named)

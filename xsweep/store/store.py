@@ -84,6 +84,10 @@ class Store:
             self._files.memorise(name, found)
         return manifest
 
+    def glance(self) -> AbstractContextManager[None]:
+        """While it lasts, this thread takes what had not begun at its beginning for absent: for passes over a plan."""
+        return self._files.glance()
+
     def manifests(self) -> Iterator[Manifest]:
         """All manifests, in order of their keys."""
         for key in self.stages():

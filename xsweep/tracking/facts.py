@@ -124,7 +124,11 @@ def _words(record: Record, manifest: Manifest, status: str) -> dict[str, str]:
 
 
 def _params(record: Record) -> dict[str, str]:
-    """The same facts where MLflow's parallel coordinates and tables look for them."""
+    """The same facts where MLflow's parallel coordinates and tables look for them.
+
+    Its comparison of runs takes those that differ for axes: of a search's trials just what was searched, the learning
+    rate as it was drawn, by its logarithm, too.
+    """
     params = {
         "stage": record.kind,
         "role": record.role,
@@ -136,12 +140,12 @@ def _params(record: Record) -> dict[str, str]:
         "seed": ",".join(map(str, record.seeds)),
     }
     if record.hyper:
-        params |= {"lr": repr(record.hyper.lr), "epochs": str(record.hyper.epochs)}
+        params |= {"lr": repr(record.hyper.lr), "log10_lr": f"{math.log10(record.hyper.lr):.4f}"}
+        params["epochs"] = str(record.hyper.epochs)
         params |= {"until": str(record.hyper.until)} if record.hyper.until else {}
         if before := record.hyper.before:
-            params |= {"intermediate_lr": repr(before.lr), "intermediate_epochs": str(before.epochs)}
-    if record.trial is not None:
-        params["trial"] = str(record.trial)
+            params |= {"intermediate_lr": repr(before.lr), "intermediate_log10_lr": f"{math.log10(before.lr):.4f}"}
+            params["intermediate_epochs"] = str(before.epochs)
     return {key: value for key, value in params.items() if value}
 
 
@@ -161,18 +165,23 @@ def _mixed(spec: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _measured(record: Record, manifest: Manifest) -> Iterator[tuple[str, Any, int]]:
-    """Name, value (perhaps not finite), step of everything measured. A failed attempt measured nothing that counts."""
+    """Name, value (perhaps not finite), step of everything measured. A failed attempt measured nothing that counts.
+
+    First what runs are compared by, since that is what MLflow's comparison shows: a trial's ``score``, an evaluation's
+    mean over the other languages.
+    """
     if manifest.status == "failed":
         return
-    if record.model.params:
-        yield "scale/params", record.model.params, 0
-        yield "scale/log10_params", math.log10(record.model.params), 0
     metrics = manifest.metrics
+    if "score" in metrics:
+        yield "score", metrics["score"], 0
+    yield from _tested(record, metrics.get("test", {}))
+    if record.model.params and record.role == "report":  # of a search's trials it is the same
+        yield "scale/log10_params", math.log10(record.model.params), 0
+        yield "scale/params", record.model.params, 0
     for entry in metrics.get("dev", ()):
         for key in sorted(entry.keys() - {"epoch"}):
             yield f"dev/{key}", entry[key], int(entry["epoch"])
-    if "score" in metrics:
-        yield "score", metrics["score"], 0
     for key in ("train_examples", "steps", "tokens"):
         if key in metrics:
             yield f"train/{key.removeprefix('train_')}", metrics[key], 0
@@ -180,18 +189,18 @@ def _measured(record: Record, manifest: Manifest) -> Iterator[tuple[str, Any, in
         yield f"train/epoch_rows/{task}", read["epoch_rows"], 0
     for key in sorted(manifest.timings):
         yield f"time/{key}", manifest.timings[key], 0
-    yield from _tested(record, metrics.get("test", {}))
 
 
 def _tested(record: Record, test: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Any, int]]:
-    for language in sorted(test):
-        for metric in sorted(test[language]):
-            yield f"eval/{record.target}/{language}/{metric}", test[language][metric], 0
     others = [test[language] for language in sorted(test) if language != ENGLISH]
-    for metric in sorted(set.intersection(*(set(row) for row in others)) - {"n"}) if others else ():
+    named = set.intersection(*(set(row) for row in others)) - {"n"} if others else set()
+    for metric in sorted(named, key=lambda name: (name != record.metric, name)):
         values = [row[metric] for row in others]
         mean = math.fsum(values) / len(values) if all(map(finite, values)) else None
         yield f"eval/{record.target}/mean_others/{metric}", mean, 0
+    for language in sorted(test):
+        for metric in sorted(test[language]):
+            yield f"eval/{record.target}/{language}/{metric}", test[language][metric], 0
 
 
 def _number(value: int | None) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from xsweep.errors import EnvironmentProblem
 from xsweep.plan.records import Record
@@ -114,7 +115,9 @@ def _experiment(client: MlflowClient, sweep_name: str, uri: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         file = sqlite_file(uri)  # beside the database; MLflow would take the current folder
-        return client.create_experiment(name, str(file.resolve().parent / "artifacts") if file else None)
+        artifacts = str(file.resolve().parent / "artifacts") if file else None
+        # Or MLflow would open the experiment on its pages for traces of language models.
+        return client.create_experiment(name, artifacts, {"mlflow.experimentKind": "custom_model_development"})
     if found.lifecycle_stage != "active":
         restore = f"mlflow experiments restore -x {found.experiment_id}"
         raise EnvironmentProblem(f"the MLflow experiment {name} was deleted; restore it with: {restore}")
@@ -124,6 +127,9 @@ def _experiment(client: MlflowClient, sweep_name: str, uri: str) -> str:
 def _parent(client: MlflowClient, home: str, launch: Launch) -> str:
     places = [("Report", launch.report), ("Store", launch.store), ("Command", launch.command)]
     note = "\n".join(f"- {name}: `{place}`" for name, place in places if place)
+    note += f"\n- Compare: [the trials of the searches]({_view(home, 'search', 'score')}), "
+    note += f"[the scores reported]({_view(home, 'evaluate', 'scale/params')}); narrow either by"
+    note += " `params.model`, `params.arm` and `params.target`, choose runs, then *Compare*"
     note += f"\n\n```\n{launch.plan_text.strip()}\n```\n"
     if len(note) > _LONGEST_TAG:
         note = note[: _LONGEST_TAG - 60] + "\n... (the rest is in plan.txt)\n```"
@@ -140,6 +146,12 @@ def _parent(client: MlflowClient, home: str, launch: Launch) -> str:
     _attach(client, run, {"plan.txt": launch.plan_text, "sweep.yaml": launch.sweep_yaml})
     client.set_terminated(run, "FINISHED")
     return str(run)
+
+
+def _view(home: str, of: str, by: str) -> str:
+    """Address of MLflow's table of such runs. Sorted by a metric: by time it would fold them below their launch."""
+    chosen = quote(f"params.{'role' if of == 'search' else 'stage'} = '{of}'")
+    return f"#/experiments/{home}/runs?searchFilter={chosen}&orderByKey={quote(f'metrics.`{by}`')}&orderByAsc=false"
 
 
 def _attach(client: MlflowClient, run: str, texts: Mapping[str, str]) -> None:
