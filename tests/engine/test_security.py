@@ -24,7 +24,7 @@ def listening() -> list[tuple[str, str]]:
     for child in psutil.Process().children(recursive=True):
         family[child.pid] = " ".join(child.cmdline()[:2])
     found = [c for c in psutil.net_connections("inet") if c.pid in family and c.status == psutil.CONN_LISTEN]
-    return [(c.laddr[0], family[c.pid or 0]) for c in found]
+    return [(c.laddr.ip, family[c.pid or 0]) for c in found if c.laddr]
 
 
 def loopback(ip: str) -> bool:

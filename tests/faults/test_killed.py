@@ -132,7 +132,7 @@ def test_a_disk_that_fills_up_anywhere_is_one_line_and_then_the_same(
 
 def launch(folder: Path) -> None:
     """A launch whose jobs end at once: what it leaves are manifests and decisions."""
-    searches.run_level = play  # type: ignore[assignment]
+    searches.run_level = play  # type: ignore[assignment, attr-defined]  # this process alone, which is about to end
     Play(folder, sweep(search=searched()))
 
 
