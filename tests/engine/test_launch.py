@@ -15,7 +15,7 @@ from tests.engine.stubs import score
 from xsweep.analysis.outcomes import budgets, uneven
 from xsweep.engine import run as engine
 from xsweep.engine import searches
-from xsweep.engine.mailbox import ended
+from xsweep.engine.mailbox import WORKER_DIED, ended
 from xsweep.engine.progress import Event
 from xsweep.engine.signals import Stop
 from xsweep.engine.studies import Suggestions
@@ -36,6 +36,8 @@ Broken = Callable[[Stage], bool]
 
 class Pool:
     """Runs every job at once: an hour a stage, unless ``broken`` says that it fails."""
+
+    error = "RuntimeError"
 
     def __init__(self, store: Store, broken: Broken) -> None:
         self.ran: list[Stage] = []
@@ -62,7 +64,7 @@ class Pool:
             if self._broken(stage):
                 reason = f"RuntimeError: broken {len(self.ran)} (stage.py:7 in run)"
                 trace = "Traceback (most recent call last):\n  stage.py\n"
-                return ended("failed", reason, error="RuntimeError", traceback=trace, seconds=1.0)
+                return ended("failed", reason, error=self.error, traceback=trace, seconds=1.0)
             self.ran.append(stage)
             outcomes.append(self._end(stage, stage.key in job.keep))
         return {**ended(outcomes[-1]["status"], seconds=HOUR), "outcomes": outcomes}
@@ -194,6 +196,29 @@ def test_a_study_whose_trials_all_fail_gives_the_first_traceback_once(tmp_path: 
     assert len(told) == 1
     assert told[0].startswith("every trial failed; the first: RuntimeError: broken")
     assert lost.done == 12
+
+
+def test_no_study_decides_without_a_trial_that_was_lost_with_its_worker(tmp_path: Path) -> None:
+    class Dying(Pool):
+        error = WORKER_DIED
+
+    once: list[Stage] = []
+
+    def broken(stage: Stage) -> bool:
+        if once or stage.model.name != "small" or stage.kind != "target":
+            return False
+        once.append(stage)
+        return True
+
+    whole = Play(tmp_path / "whole", sweep(search=searched()))
+    lost = Play(tmp_path / "struck", sweep(search=searched()), broken, Dying)
+    told = [reason for reason in lost.launch.account.failed.values() if reason.startswith("not decided: 1 of 4 trials")]
+    assert len(told) == 1
+    assert lost.done < whole.done
+    again = Play(tmp_path / "struck", sweep(search=searched()))
+    assert again.done == whole.done
+    cells = whole.resolver.plan.cells
+    assert [again.resolver.evaluate(cell) for cell in cells] == [whole.resolver.evaluate(cell) for cell in cells]
 
 
 def test_a_doomed_sweep_stops_itself(tmp_path: Path) -> None:

@@ -18,10 +18,16 @@ from xsweep.spec.sweep import Layout
 pytestmark = pytest.mark.ray
 
 
+def living() -> list[psutil.Process]:
+    """Descendants of this process; those that have ended have no command any more."""
+    children = psutil.Process().children(recursive=True)
+    return [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+
+
 def listening() -> list[tuple[str, str]]:
     """(address, command) of every port that this process and its descendants listen at."""
     family = {os.getpid(): "driver"}
-    for child in psutil.Process().children(recursive=True):
+    for child in living():
         family[child.pid] = " ".join(child.cmdline()[:2])
     found = [c for c in psutil.net_connections("inet") if c.pid in family and c.status == psutil.CONN_LISTEN]
     return [(c.laddr.ip, family[c.pid or 0]) for c in found if c.laddr]
@@ -54,5 +60,5 @@ def test_the_token_is_on_and_in_no_file(cluster: Cluster) -> None:
     files = [path for path in private.rglob("*") if path.is_file()]
     assert files
     assert [path for path in files if token.encode() in path.read_bytes()] == []
-    commands = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
+    commands = [" ".join(child.cmdline()) for child in living()]
     assert not any(token in command for command in commands), "every user of this machine can read command lines"

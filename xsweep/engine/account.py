@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from xsweep.engine.failures import Failures
+from xsweep.engine.mailbox import WORKER_DIED
 from xsweep.engine.pool import GroupPool
 from xsweep.engine.progress import Event, Progress, Unit
 from xsweep.errors import StoreFull
@@ -29,6 +30,8 @@ class Account:
         self.failed: dict[str, str] = {}
         """Label of each stage that failed in this launch -> its reason."""
         self.failed_keys: set[str] = set()
+        self.lost: set[str] = set()
+        """Keys of the jobs that were given up because their workers died."""
         self.halted = ""
         """Why nothing more is started, or ""."""
         self.decisions = 0
@@ -86,6 +89,8 @@ class Account:
         stage = (unended or list(job.stages))[0]
         record_failure(self.store, stage, result)
         self.failures.add(job.key, result)
+        if result["error"] == WORKER_DIED:
+            self.lost.add(job.key)
         self.halt(pool, self.failures.too_many(job.key, result["reason"]))
         return stage.key
 

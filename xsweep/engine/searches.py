@@ -111,6 +111,11 @@ class Searches:
     def _decide(self, study: Study) -> None:
         ended = self._finished(study)
         trials = [trial for _, trial in sorted(ended.items())]
+        if lost := [trial for trial in trials if trial.key in self._account.lost]:  # never decided without them
+            said = f"not decided: {len(lost)} of {len(trials)} trials were lost with their workers; run again to go on"
+            self._account.watch(Event("study", study.label, "failed", said))
+            self._account.failed[study.label] = said
+            return
         decision = Suggestions(study).decide(ended)
         if decision is None:
             said = "every trial failed; the first: " + (self._reason(trials[0]) if trials else "?")
