@@ -130,7 +130,7 @@ def forge(path: Path) -> None:
         (lambda root: forge(root / "stages" / KEY / "results" / "metrics.json"), "results/metrics.json"),
         (lambda root: (root / "stages" / KEY / "manifest.json").write_text("{"), "manifest.json"),
         (lambda root: (root / "stages" / KEY / "results" / "metrics.json").unlink(), "metrics.json"),
-        (lambda root: (root / "stages" / KEY / "weights" / "m").write_bytes(b"we"), "weights/m"),
+        (lambda root: (root / "stages" / KEY / "weights" / "m").write_bytes(b"we"), f"{KEY}/weights"),
         (lambda root: (root / "decisions" / f"{'d' * 32}.json").write_text("["), "dddd.json"),
     ],
     ids=["whole", "forged manifest", "forged result", "cut manifest", "no result", "cut weights", "cut decision"],

@@ -18,6 +18,9 @@ from xsweep.store.remote import Remote
 from xsweep.store.store import Store
 
 ADDRESS = "s3://results/pilot"
+
+pytestmark = pytest.mark.slow  # a server that answers one call at a time is too slow on a busy machine
+
 KILL = {"XSWEEP_TESTING": "1", "XSWEEP_FAILPOINT": "step:7:kill9"}
 
 

@@ -202,7 +202,8 @@ class Store:
                 sources = {"weights": weights or {}} if ended else {"results": results, "weights": weights or {}}
                 placed = self._files.place(stage, attempt, sources)
             done = _ended(manifest, old, attempt, placed)
-            reach("manifest.before")
+            with guarded(self._files.path(stage)):
+                reach("manifest.before")
             if self._files.write(f"{stage}/manifest.json", done.to_json(), found):
                 reach("manifest.after")
                 self._files.settle(stage, final=done.final)

@@ -25,7 +25,7 @@ from torch import Tensor
 from xsweep.errors import EnvironmentProblem
 from xsweep.store.backend import Folder
 from xsweep.store.failpoint import reach
-from xsweep.store.files import sha256
+from xsweep.store.files import guarded, sha256
 from xsweep.train.tensors import write_tensors
 from xsweep.train.world import World
 
@@ -126,7 +126,8 @@ class Checkpoints:
         write_tensors({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, path)
         own = {"state": dict(state), "random": random_state(self._world.device), "sha256": sha256(path)}
         folder.keep(path.name)
-        reach("checkpoint.tensors")
+        with guarded(path):
+            reach("checkpoint.tensors")
         folder.write(f"rank-{rank}.json", sealed(own))
 
     def _drop_all_but(self, step: int) -> None:
