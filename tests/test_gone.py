@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.test_end_to_end import command, tables, xsweep
+from tests.test_submit import LONGER
 from tests.tiny import sweep_file, universe
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -33,7 +34,7 @@ class Run:
 
     def __init__(self, folder: Path) -> None:
         environment = {**os.environ, "XSWEEP_CACHE": str(folder / "cache"), "HOME": str(folder)}
-        call = command(folder, "run", str(sweep_file(folder)), mirror=folder / "mirror")
+        call = command(folder, "run", str(sweep_file(folder, LONGER)), mirror=folder / "mirror")
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(call, stdout=pipe, stderr=pipe, text=True, env=environment, cwd=folder)
         before, end = ended(folder), time.monotonic() + 300
@@ -102,9 +103,9 @@ def test_ctrl_c_twice_ends_at_once(run: Run) -> None:
 
 
 def test_what_was_struck_comes_to_the_same_tables(place: Path, tmp_path: Path) -> None:
-    done = xsweep(place, "run", str(sweep_file(place)), mirror=place / "mirror")
+    done = xsweep(place, "run", str(sweep_file(place, LONGER)), mirror=place / "mirror")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
-    whole = xsweep(tmp_path, "run", str(sweep_file(tmp_path)), mirror=place / "mirror")
+    whole = xsweep(tmp_path, "run", str(sweep_file(tmp_path, LONGER)), mirror=place / "mirror")
     assert whole.returncode == 0, whole.stderr
     assert tables(place) == tables(tmp_path)

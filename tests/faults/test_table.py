@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.points import points
+from tests.spec.test_bad_files import SYNTAX, cases
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = (Path(__file__).parent / "README.md").read_text()
@@ -27,6 +28,14 @@ def test_every_row_is_tested_or_has_its_reason() -> None:
     left = {int(n) for line in re.findall(r"^- ([^(]+\()", reasons, re.M) for n in re.findall(r"\d+", line)} | {23}
     assert rows | left == set(range(1, 41))
     assert rows & left == set()
+
+
+def test_each_of_the_44_wrong_files_has_its_case() -> None:
+    rows = re.findall(r"^\| (\d+) \| [^|]+ \| ([^|]+) \|$", TABLE.split("44 ways")[1].split("Not tested:")[0], re.M)
+    assert [int(number) for number, _ in rows] == list(range(1, 45))
+    known = {case.name for case in cases()} | {name for name, _, _ in SYNTAX}
+    assert {name for _, where in rows for name in re.findall(r"`([^`]+)`", where)} <= known
+    assert all("`" in where or "tests/" in where or where.startswith("cannot be written") for _, where in rows)
 
 
 def test_every_failpoint_is_listed() -> None:
