@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -79,13 +80,19 @@ def drop_temporaries(path: Path) -> None:
             left.unlink(missing_ok=True)
 
 
-def move(source: Path, target: Path) -> None:
-    """Move a finished file into place on the same file system; the caller syncs the target's folder."""
-    with source.open("rb") as handle:
-        os.fsync(handle.fileno())
+def move(source: Path, target: Path) -> str:
+    """Move a finished file into place on the same file system; the caller syncs the target's folder.
+
+    Returns its hex SHA-256, read while the disk writes.
+    """
+    with source.open("rb") as handle, ThreadPoolExecutor(1) as beside:
+        durable = beside.submit(os.fsync, handle.fileno())
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        durable.result()
     reach("move.before_rename")
     os.replace(source, target)
     reach("move.after_rename")
+    return digest
 
 
 def sync_folder(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from xsweep.store.backend import Entry, Found, Sources
-from xsweep.store.files import drop_temporaries, guarded, move, remove_tree, sha256, slug, sync_folder, write_atomic
+from xsweep.store.files import drop_temporaries, guarded, move, remove_tree, slug, sync_folder, write_atomic
 from xsweep.store.lease import hold
 
 
@@ -172,10 +173,11 @@ def _place(folder: Path, sources: Mapping[str, bytes | Path]) -> dict[str, dict[
         source, target = sources[name], folder / slug(name)
         if isinstance(source, bytes):
             write_atomic(target, source)
+            digest = hashlib.sha256(source).hexdigest()
         else:
             folder.mkdir(parents=True, exist_ok=True)
-            move(source, target)
-        entries[f"{folder.name}/{name}"] = {"sha256": sha256(target), "bytes": target.stat().st_size}
+            digest = move(source, target)
+        entries[f"{folder.name}/{name}"] = {"sha256": digest, "bytes": target.stat().st_size}
     if entries:
         sync_folder(folder)
         sync_folder(folder.parent)

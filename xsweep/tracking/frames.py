@@ -35,6 +35,12 @@ SCORES = pl.Schema(
 scored; ``primary`` marks the metric that counts; ``status`` is ``ok`` or ``degenerate``, the latter also when a
 stage that the scored model descends from was."""
 
+Row = tuple[Any, ...]
+"""Values in the order of SCORES: a frame of 150,000 rows is built twice as fast from tuples as from mappings."""
+
+_CELL = {name: kind for name, kind in SCORES.items() if name not in ("language", "metric", "primary", "score", "n")}
+_NAME = r"^eval/(?<of>[^/]*)/(?<language>.*)/(?<metric>[^/]*)$"
+"""A metric of a scored target, such as ``eval/xnli/de/accuracy``."""
 _ORDER = ("model", "arm", "target", "seed", "language", "metric", "key")
 
 
@@ -56,11 +62,42 @@ def read_runs(uri: str, sweep_name: str, keys: Collection[str] | None = None) ->
 
 def scores_from_runs(found: list[Run], keys: Collection[str] | None = None) -> pl.DataFrame:
     """SCORES of runs that were read already."""
-    return _frame([row for key, run in by_key(found).items() if keys is None or key in keys for row in _of_run(run)])
+    scored = {key: run for key, run in by_key(found).items() if (keys is None or key in keys) and _reported(run)}
+    cells = [cell for run in scored.values() for cell in _cells(run)]
+    told = [(key, name, value) for key, run in scored.items() for name, value in run.metrics.items()]
+    metrics = (
+        pl.DataFrame(told, {"key": pl.String(), "name": pl.String(), "score": pl.Float64()}, orient="row")
+        .filter(pl.col("name").str.starts_with("eval/"))
+        .with_columns(pl.col("name").str.extract_groups(_NAME).struct.unnest())
+        .filter(pl.col("language") != "mean_others")
+    )
+    counts = metrics.filter(metric="n").select("key", "of", "language", n=pl.col("score").cast(pl.Int64))
+    return (
+        pl.DataFrame(cells, {**_CELL, "counts": pl.String()}, orient="row")
+        .join(metrics.filter(pl.col("metric") != "n"), left_on=["key", "target"], right_on=["key", "of"])
+        .join(counts, left_on=["key", "target", "language"], right_on=["key", "of", "language"], how="left")
+        .with_columns(primary=pl.col("metric") == pl.col("counts"))
+        .select(*SCORES)
+        .sort(_ORDER)
+    )
 
 
-def _frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema=SCORES).sort(_ORDER)
+def _reported(run: Run) -> bool:
+    stage, role, status = (run.tags[f"xsweep.{name}"] for name in ("stage", "role", "status"))
+    return (stage, role) == ("evaluate", "report") and status in COUNTS
+
+
+def _cells(run: Run) -> Iterator[Row]:
+    """The run as a row of ``_CELL`` and the metric that counts, for each of its seeds."""
+    tags = {name: run.tags[f"xsweep.{name}"] for name in (*_CELL, "metric")}
+    sizes = {name: int(tags[name]) if tags[name] else None for name in ("params", "embedding_params")}
+    for seed in tags["seed"].split(","):
+        yield tuple({**tags, **sizes, "same_data": tags["same_data"] == "true", "seed": int(seed)}.values())
+
+
+def _frame(rows: list[Row]) -> pl.DataFrame:
+    columns = zip(*rows, strict=True) if rows else ([] for _ in SCORES)
+    return pl.DataFrame(dict(zip(SCORES, columns, strict=True)), schema=SCORES).sort(_ORDER)
 
 
 def _scored(record: Record) -> bool:
@@ -68,45 +105,14 @@ def _scored(record: Record) -> bool:
     return reported and record.manifest is not None and record.manifest.status in COUNTS
 
 
-def _of_record(record: Record, ended: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    manifest = record.manifest
+def _of_record(record: Record, ended: dict[str, Any]) -> Iterator[Row]:
+    manifest, model = record.manifest, record.model
     assert manifest is not None  # _scored
-    cell = {
-        "model": record.model.name,
-        "ladder": record.model.ladder,
-        "params": record.model.params,
-        "embedding_params": record.model.embedding_params,
-        "arm": record.arm,
-        "family": record.family,
-        "target": record.target,
-        "same_data": record.same_data,
-        "status": outcome(manifest, ended),
-        "key": record.key,
-    }
+    cell = (model.name, model.ladder, model.params, model.embedding_params, record.arm, record.family, record.target,
+            record.same_data)  # fmt: skip
+    end = (outcome(manifest, ended), record.key)
     for language, scores in manifest.metrics.get("test", {}).items():
         for metric in scores.keys() - {"n"}:
             if finite(scores[metric]):
-                measured = {"language": language, "metric": metric, "primary": metric == record.metric}
-                value = {"score": float(scores[metric]), "n": scores.get("n")}
-                yield from (cell | measured | value | {"seed": seed} for seed in record.seeds)
-
-
-def _of_run(run: Run) -> Iterator[dict[str, Any]]:
-    tags = {key.removeprefix("xsweep."): value for key, value in run.tags.items()}
-    if (tags["stage"], tags["role"]) != ("evaluate", "report") or tags["status"] not in COUNTS:
-        return
-    cell = {name: tags[name] for name in ("model", "ladder", "arm", "family", "target", "status", "key")} | {
-        "params": int(tags["params"]) if tags["params"] else None,
-        "embedding_params": int(tags["embedding_params"]) if tags["embedding_params"] else None,
-        "same_data": tags["same_data"] == "true",
-    }
-    seeds = [{"seed": int(seed)} for seed in tags["seed"].split(",")]
-    prefix = f"eval/{tags['target']}/"
-    for name, score in run.metrics.items():
-        language, _, metric = name.removeprefix(prefix).rpartition("/")
-        if not name.startswith(prefix) or language == "mean_others" or metric == "n":
-            continue
-        n = run.metrics.get(f"{prefix}{language}/n")
-        measured = {"language": language, "metric": metric, "primary": metric == tags["metric"]}
-        value = {"score": score, "n": None if n is None else int(n)}
-        yield from (cell | measured | value | seed for seed in seeds)
+                value = (language, metric, metric == record.metric, float(scores[metric]), scores.get("n"))
+                yield from ((*cell, seed, *value, *end) for seed in record.seeds)
