@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,12 +100,16 @@ def kill(node: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def head(*options: str) -> Iterator[Head]:
-    """A cluster of one node with token authentication, private ports and a private folder; gone afterwards."""
+def head(*options: str, settings: Mapping[str, str] | None = None) -> Iterator[Head]:
+    """A cluster of one node with token authentication, private ports and a private folder; gone afterwards.
+
+    ``settings`` are variables of its nodes.
+    """
     folder = Path(tempfile.mkdtemp(prefix="xs-", dir="/tmp"))  # short: Ray's sockets lie below it
     port, dashboard = _free_port(), _free_port()
     environment = {
         **os.environ,
+        **(settings or {}),
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",

@@ -32,7 +32,7 @@ def fill(uri: str, file: Path, total: int) -> None:
     sync(NAME, scored[:1], uri, Launch("launch-1", datetime.now(UTC), "xsweep run", "plan", f"name: {NAME}"))
     [run] = [run for run in runs(uri, NAME) if "xsweep.key" in run.tags]
     prefix = f"eval/{run.tags['xsweep.target']}"
-    measured = [(f"{prefix}/l{code:02}/{name}", 50.0 + code) for code in range(METRICS // 2) for name in ("accuracy", "n")]
+    names = [f"{prefix}/l{code:02}/{name}" for code in range(METRICS // 2) for name in ("accuracy", "n")]
     with closing(sqlite3.connect(file)) as base, base:
         base.execute("DELETE FROM latest_metrics WHERE run_uuid = ?", (run.id,))
         columns = {table: [row[1] for row in base.execute(f"PRAGMA table_info({table})")] for table in ("runs", "tags")}
@@ -48,10 +48,9 @@ def fill(uri: str, file: Path, total: int) -> None:
                     if row[place[1]] == "xsweep.key":
                         row[place[2]] = id
                     base.execute(f"INSERT INTO tags VALUES ({', '.join('?' * len(row))})", row)
-            rows = [(name, value, 0, 0, 0, id) for name, value in measured]
-            base.executemany(
-                "INSERT INTO latest_metrics (key, value, timestamp, step, is_nan, run_uuid) VALUES (?, ?, ?, ?, ?, ?)", rows
-            )
+            rows = [(name, 50.0 + number % 7, 0, 0, 0, id) for name in names]
+            written = "key, value, timestamp, step, is_nan, run_uuid"
+            base.executemany(f"INSERT INTO latest_metrics ({written}) VALUES (?, ?, ?, ?, ?, ?)", rows)
 
 
 def main(total: int = 10_000) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import sqlite3
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests import made_up
 from tests.faults.test_killed import dies
@@ -46,6 +52,43 @@ def test_a_shipper_killed_anywhere_is_brought_level(fresh: Path, tmp_path: Path,
     told = Counter(run.tags["xsweep.key"] for run in runs(uri, NAME) if "xsweep.key" in run.tags)
     assert told == Counter(record.key for record in records())
     assert {run.status for run in runs(uri, NAME)} == {"FINISHED"}
+    assert read_runs(uri, NAME).equals(scores_from_records(records()))
+
+
+def failed() -> list[Record]:
+    """The same stages when the scoring had failed."""
+    cells = {("evaluate", ("small", arm.name, "xnli", 1)): "failed" for arm in SWEEP.arms}
+    return [r for r in made_up.records(SWEEP, statuses=cells) if r.key in {record.key for record in records()}]
+
+
+BROKEN = st.lists(
+    st.tuples(st.booleans(), st.permutations(range(len(records()))), st.integers(0, len(records())), st.integers(1, 9)),
+    max_size=3,
+)
+"""Launches that came before: whether scoring had failed then, the order of the stages, how many had ended, and at
+which of the shipper's steps it was broken off."""
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(launches=BROKEN)
+def test_whatever_was_told_and_broken_off_before_the_last_launch_levels_it(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, launches: Sequence[Any]
+) -> None:
+    uri = f"sqlite:///{shutil.copyfile(fresh, tmp_path_factory.mktemp('level') / 'mlflow.db')}"
+    for was_failed, order, ended, step in launches:
+        steps, then = itertools.count(1), failed() if was_failed else records()
+
+        def broken(_: str, steps: Iterator[int] = steps, at: int = step) -> None:
+            if next(steps) == at:
+                raise EnvironmentProblem("broken off")
+
+        monkeypatch.setattr("xsweep.tracking.sync.reach", broken)
+        with suppress(EnvironmentProblem):
+            sync(NAME, [then[number] for number in order[:ended]], uri, LAUNCH)
+    monkeypatch.setattr("xsweep.tracking.sync.reach", lambda _: None)
+    ship(uri)
+    told = Counter(run.tags["xsweep.key"] for run in runs(uri, NAME) if "xsweep.key" in run.tags)
+    assert told == Counter(record.key for record in records())
     assert read_runs(uri, NAME).equals(scores_from_records(records()))
 
 
