@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from matplotlib.figure import Figure
 
 from tests import made_up
 from xsweep.analysis.design import Design
@@ -12,7 +13,7 @@ from xsweep.analysis.gains import family_gains, intervals, paired_gains
 from xsweep.models.model import Model
 from xsweep.report import style
 from xsweep.report.curve import POINTS, curve_points
-from xsweep.report.figures import draw
+from xsweep.report.figures import marked
 from xsweep.report.style import GRID, INK, LOOKS, MUTED, PAPER, png, svg
 
 
@@ -54,6 +55,10 @@ def test_models_of_unknown_size_are_not_drawn() -> None:
 
 def sized(*params: int, ladder: str = "x") -> list[Model]:
     return [Model(name=f"m{n}", path="m", ladder=ladder, params=n) for n in params]
+
+
+def draw(points: pl.DataFrame, panels: list[str], width: float, height: float) -> Figure:
+    return marked(points, panels, width, height)[0]
 
 
 def drawn(models: list[Model], panels: list[str] | None = None, **how: Any) -> str:

@@ -11,6 +11,7 @@ from xsweep import errors
 from xsweep.cli.app import app
 from xsweep.cli.options import (
     DEFAULT_STORE,
+    ClusterAddress,
     Json,
     Mirrors,
     StoreFolder,
@@ -29,10 +30,7 @@ def doctor(
     store: StoreFolder = DEFAULT_STORE,
     mirror: Mirrors = None,
     tracking: Tracking = None,
-    address: Annotated[
-        str | None,
-        typer.Option("--address", envvar="RAY_ADDRESS", help="A Ray cluster; a private local one by default."),
-    ] = None,
+    address: ClusterAddress = None,
     as_json: Json = False,
 ) -> None:
     """Check machine, versions, store, tracking, data and cluster, and say what to do; exit code 5 if something fails.
@@ -62,10 +60,7 @@ def retry(
     store: StoreFolder = DEFAULT_STORE,
     mirror: Mirrors = None,
     tracking: Tracking = None,
-    address: Annotated[
-        str | None,
-        typer.Option("--address", envvar="RAY_ADDRESS", help="A Ray cluster; a private local one by default."),
-    ] = None,
+    address: ClusterAddress = None,
 ) -> None:
     """Run a sweep again, stages that diverged too. What failed is tried again by any run; what diverged by this alone.
 

@@ -27,6 +27,10 @@ Tracking = Annotated[
     str | None,
     typer.Option("--tracking", envvar="MLFLOW_TRACKING_URI", help="MLflow store; SQLite inside --store by default."),
 ]
+ClusterAddress = Annotated[
+    str | None,
+    typer.Option("--address", envvar="RAY_ADDRESS", help="A Ray cluster; a private local one by default."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 DEFAULT_STORE = "runs"
 

@@ -16,6 +16,7 @@ from xsweep.cli.app import app
 from xsweep.cli.jobs import job_status
 from xsweep.cli.options import (
     DEFAULT_STORE,
+    ClusterAddress,
     Json,
     Mirrors,
     StoreFolder,
@@ -39,10 +40,7 @@ def run(
     store: StoreFolder = DEFAULT_STORE,
     mirror: Mirrors = None,
     tracking: Tracking = None,
-    address: Annotated[
-        str | None,
-        typer.Option("--address", envvar="RAY_ADDRESS", help="A Ray cluster; a private local one by default."),
-    ] = None,
+    address: ClusterAddress = None,
     wait: Annotated[
         float, typer.Option("--wait", min=0, help="Seconds to wait for a cluster's GPUs and cores to be enough.")
     ] = 300.0,

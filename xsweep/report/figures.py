@@ -37,23 +37,6 @@ class Mark:
     y: float
 
 
-def draw(
-    points: pl.DataFrame,
-    panels: Sequence[str],
-    width: float,
-    height: float,
-    columns: int = 1,
-    axis: Mapping[str, str] = MappingProxyType({}),
-    margin: float | None = None,
-) -> Figure:
-    """POINTS -> a figure of ``width`` by ``height`` inches, its panels in rows of ``columns``.
-
-    It is higher where the legend takes more than one line. ``axis`` names what is measured in panels that do not share
-    one scale of points; ``margin`` shades the gains that would not matter.
-    """
-    return marked(points, panels, width, height, columns, axis, margin)[0]
-
-
 def marked(
     points: pl.DataFrame,
     panels: Sequence[str],
@@ -63,7 +46,11 @@ def marked(
     axis: Mapping[str, str] = MappingProxyType({}),
     margin: float | None = None,
 ) -> tuple[Figure, list[Mark]]:
-    """``draw``, and where its points are."""
+    """POINTS -> a figure of ``width`` by ``height`` inches, panels in rows of ``columns``, and where its points are.
+
+    It is higher where the legend takes more than one line. ``axis`` names what is measured in panels that do not share
+    one scale of points; ``margin`` shades the gains that would not matter.
+    """
     with styled():
         rows = math.ceil(len(panels) / columns)
         handles = _legend(points.filter(pl.col("panel").is_in(panels)))

@@ -16,7 +16,7 @@ from xsweep.analysis.gains import ALL
 from xsweep.analysis.scales import ERROR, LOGIT
 from xsweep.report import charts, findings
 from xsweep.report.curve import curve_points
-from xsweep.report.figures import Mark, draw, marked
+from xsweep.report.figures import Mark, marked
 from xsweep.report.points import (
     GAP,
     IN_ENGLISH,
@@ -112,12 +112,12 @@ def plates(found: Analysis, tables: Mapping[str, pl.DataFrame], finding: str) ->
     scales = rounded(scale_points(found))
     named = {LOGIT: "Gain (log odds)", ERROR: "Gain (% of errors)"}
     made.append(_other("gain_scales", "Gain on two other scales", findings.scales(found.tables["slopes"]), scales,
-                       lambda: draw(scales, list(named), _WIDE, 3.4, 2, named)))  # fmt: skip
+                       lambda: marked(scales, list(named), _WIDE, 3.4, 2, named)[0]))  # fmt: skip
     gap = rounded(gap_points(families))
     sides = [OTHERS, IN_ENGLISH, GAP]
     if gap.filter(panel=GAP).height:
         made.append(_other("gain_english_others", "Gain in English and in other languages", findings.gap(gap), gap,
-                           lambda: draw(gap, sides, _WIDE, 3.4, 3, margin=MARGIN)))  # fmt: skip
+                           lambda: marked(gap, sides, _WIDE, 3.4, 3, margin=MARGIN)[0]))  # fmt: skip
     made += _charts(found, tables)
     return [replace(plate, unit=design.unit) for plate in made if plate.points.height]
 

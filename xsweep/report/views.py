@@ -103,7 +103,8 @@ def control_rows(table: pl.DataFrame) -> list[dict[str, Any]]:
         lines = list(own.iter_rows(named=True))
         others = [line for line in lines if line["language"] != ENGLISH]
         scored = all(line["score"] is not None for line in lines)
-        means = [statistics.fmean(line[name] for line in others) for name in ("control", "score")] if scored and others else []
+        compared = ("control", "score") if scored and others else ()
+        means = [statistics.fmean(line[name] for line in others) for name in compared]
         rows.append(
             {
                 "task": task,
