@@ -132,7 +132,7 @@ class MlflowServer:
             self._command, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
-        _wait(self._answers)
+        _wait(self._answers, 180)  # seconds: it imports for long on a busy machine
 
     def stop(self) -> None:
         """End it with all its workers, at once."""

@@ -20,6 +20,7 @@ from tests.faults.test_killed import dies
 from tests.tracking.test_sync import LAUNCH, SWEEP
 from xsweep.errors import EnvironmentProblem
 from xsweep.plan.records import Record
+from xsweep.store.manifests import Status
 from xsweep.tracking.frames import read_runs, scores_from_records
 from xsweep.tracking.reader import runs
 from xsweep.tracking.sync import sync
@@ -57,7 +58,9 @@ def test_a_shipper_killed_anywhere_is_brought_level(fresh: Path, tmp_path: Path,
 
 def failed() -> list[Record]:
     """The same stages when the scoring had failed."""
-    cells = {("evaluate", ("small", arm.name, "xnli", 1)): "failed" for arm in SWEEP.arms}
+    cells: dict[tuple[str, made_up.Cell], Status] = {
+        ("evaluate", ("small", arm.name, "xnli", 1)): "failed" for arm in SWEEP.arms
+    }
     return [r for r in made_up.records(SWEEP, statuses=cells) if r.key in {record.key for record in records()}]
 
 

@@ -21,7 +21,7 @@ from xsweep.plan.show import plan_rows, status_rows
 from xsweep.plan.stage import Stage
 from xsweep.spec.sweep import Sweep, Target
 from xsweep.tracking.facts import facts, manifests
-from xsweep.tracking.frames import _of_run, scores_from_records
+from xsweep.tracking.frames import scores_from_records, scores_from_runs
 from xsweep.tracking.reader import Run
 
 TATOEBA = target_task("tatoeba", format="retrieval", family="retrieval", labels=(), train=(), selection=(), tokens=10)
@@ -151,7 +151,7 @@ def test_one_stage_of_the_baseline_gives_a_score_for_each_seed(tmp_path: Path) -
     told = facts(base, manifests(scored))
     assert told.tags["xsweep.seed"] == "1,2"
     run = Run("id", "FINISHED", "1", dict(told.tags), {name: value for name, value, _ in told.metrics})
-    assert sorted(row["seed"] for row in _of_run(run)) == [1, 2]
+    assert scores_from_runs([run])["seed"].to_list() == [1, 2]
 
 
 def test_the_pool_is_part_of_a_retrieval_stages_key_alone() -> None:

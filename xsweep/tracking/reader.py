@@ -105,9 +105,8 @@ def runs_from_sqlite(file: Path, sweep_name: str) -> list[Run] | None:
             }
             for kind, table, only in (("tags", "tags", ""), ("metrics", "latest_metrics", "AND x.is_nan = 0")):
                 join = f"JOIN {table} x ON x.run_uuid = r.run_uuid {only}"
-                columns = "r.run_uuid, x.key, x.value"
                 filled = {id: getattr(run, kind) for id, run in found.items()}
-                for id, key, value in base.execute(_RUNS.format(columns=columns, join=join), name):
+                for id, key, value in base.execute(_RUNS.format(columns="r.run_uuid, x.key, x.value", join=join), name):
                     if id in filled:  # else a run begun since the first query
                         filled[id][key] = value
     except sqlite3.Error:
