@@ -49,6 +49,14 @@ def test_a_file_of_scores_becomes_a_page_and_every_table(tmp_path: Path) -> None
     assert gains.height == 5 * 2 * 2
 
 
+def test_scores_that_look_like_fractions_are_said(tmp_path: Path) -> None:
+    for share, said in ((1.0, ""), (0.01, "no score is above 1; they are taken as points, from 0 to 100\n")):
+        file = tmp_path / "scores.csv"
+        table(linear, seeds=2).with_columns(score=pl.col("score") * share).write_csv(file)
+        done = CliRunner().invoke(app, ["report", "--scores", str(file), "--out", str(tmp_path / "out")])
+        assert (done.exit_code, done.stderr) == (0, f"{file}: {said}" if said else "")
+
+
 def test_twice_is_the_same_bytes(tmp_path: Path) -> None:
     scores = table(linear, noise=0.2)
     report(tmp_path, scores)

@@ -120,7 +120,7 @@ def _typed(raw: pl.DataFrame) -> tuple[pl.DataFrame, list[tuple[int, str]]]:
             low = 1 if name in ("params", "n") else 0
             check(name, (value != value.floor()) | (value < low) | (value > 2**62), "is no count")
         if name in _POINTS:
-            check(name, ~value.is_between(0, 100), "is not between 0 and 100 points")
+            check(name, value.is_finite() & ~value.is_between(0, 100), "is not between 0 and 100 points")
         wrong = [row for row, said in faults if said.startswith(f"{name} ")]
         table = table.with_columns(pl.when(~pl.col("row").is_in(wrong)).then(value).alias(name))
     if "same_data" in raw.columns:

@@ -141,7 +141,10 @@ def report(
         from xsweep.report.page import write_scores_report
 
         command = f"xsweep report --scores {shlex.quote(str(scores))} --out {shlex.quote(str(out))}"
-        written = write_scores_report(out, read_scores(scores), scores.name, command)
+        frame = read_scores(scores)
+        if all(score is None or score <= 1 for score in frame["score"]):
+            typer.echo(f"{scores}: no score is above 1; they are taken as points, from 0 to 100", err=True)
+        written = write_scores_report(out, frame, scores.name, command)
     if as_json:
         from xsweep.cli.outputs import echo
 
