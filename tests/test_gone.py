@@ -36,12 +36,14 @@ class Run:
         environment = {**os.environ, "XSWEEP_CACHE": str(folder / "cache"), "HOME": str(folder)}
         call = command(folder, "run", str(sweep_file(folder, LONGER)), mirror=folder / "mirror")
         pipe = subprocess.PIPE
+        begin = time.monotonic()
         self.process = subprocess.Popen(call, stdout=pipe, stderr=pipe, text=True, env=environment, cwd=folder)
         before, end = ended(folder), time.monotonic() + 300
         while ended(folder) == before:
             assert self.process.poll() is None, self.process.communicate()
             assert time.monotonic() < end
             time.sleep(0.05)
+        print(f"\n{time.monotonic() - begin:.1f} s from the command to the end of the next stage")
         self.all = psutil.Process(self.process.pid).children(recursive=True)
         self.begin = time.monotonic()
 

@@ -165,7 +165,7 @@ def sweep(place: Place, chance: random.Random, every: float, told: list[tuple[st
             place.start()
         elif now - moved > PATIENCE:
             raise AssertionError(f"nothing has ended for {PATIENCE:.0f} s:\n{place.said()}")
-        elif due < now < end and ended:
+        elif due < now < end and ended and not pending:  # else the last fault's time would never be known
             name = chance.choice(sorted(all_))
             if all_[name](place):
                 print(f"{name}, after {ended} stages", flush=True)
