@@ -1,7 +1,7 @@
 """What the cluster path costs over the local one: the quickstart run here, and submitted to a head on this machine.
 
 Both go to the same kind of folder, one after the other, ``--repeats`` times, on as many cores. Printed are the seconds
-from the command to the first stage that begins, and from there to the end of the command, report included. With
+from the command to the first files of a stage, and from there to the end of the command, report included. With
 ``--s3`` a third way keeps everything on an S3 server of this machine.
 
     python -m tests.benchmarks.cluster [--models NAME ...] [--repeats N] [--s3]
@@ -31,14 +31,14 @@ from xsweep.store.s3 import Bucket
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds to the first stage, and from there to the end."""
+    """Seconds to the first files of a stage, and from there to the end."""
 
     start: float
     rest: float
 
 
 def timed(call: Callable[[], subprocess.CompletedProcess[str]], begun: Callable[[], bool]) -> Times:
-    """Make the call, and look every 0.1 s whether a stage has begun."""
+    """Make the call, and look every 0.1 s whether a stage has files."""
     first: list[float] = []
     over = threading.Event()
 
@@ -111,7 +111,7 @@ def main() -> None:
                 there = submitted(folder, store, lambda at=bucket: bool(at.names("stages")), server.environment)  # type: ignore[misc]  # the same
                 took.setdefault("submitted, S3", []).append(there)
     base = statistics.median(times.rest for times in took["local"])
-    print(f"{'':<16}{'to the first stage':>20}{'from there to the end':>24}{'over local':>12}")
+    print(f"{'':<16}{'to the first files':>20}{'from there to the end':>24}{'over local':>12}")
     for way, all_ in took.items():
         start, rest = (statistics.median(getattr(times, part) for times in all_) for part in ("start", "rest"))
         print(f"{way:<16}{start:>18.1f} s{rest:>22.1f} s{rest / base - 1:>+12.1%}")
