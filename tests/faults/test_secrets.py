@@ -10,6 +10,7 @@ import pytest
 import xsweep as package
 from tests.test_end_to_end import xsweep
 from tests.tiny import SWEEP, sweep_file, universe
+from xsweep.engine.cluster import Cluster
 
 CANARIES = {
     "MLFLOW_TRACKING_PASSWORD": "canary-mlflow-password",
@@ -45,6 +46,16 @@ def test_no_canary_is_written_by_a_sweep(tmp_path: Path, monkeypatch: pytest.Mon
     assert "canary" not in done.stdout + done.stderr
     assert (tmp_path / "runs" / "reports" / "tiny" / "report.html").is_file()
     assert files_with(b"canary", tmp_path) == []
+
+
+def test_no_secret_travels_with_a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray shows a driver's settings to everyone who sees the cluster."""
+    monkeypatch.delenv("RAY_JOB_CONFIG_JSON_ENV_VAR", raising=False)
+    for name, value in {**CANARIES, "XSWEEP_API_KEY": "canary", "HF_HUB_OFFLINE": "1", "XSWEEP_CACHE": "/c"}.items():
+        monkeypatch.setenv(name, value)
+    sent = Cluster("127.0.0.1:6379")._remote_options()["runtime_env"]["env_vars"]
+    assert sent.items() >= {"HF_HUB_OFFLINE": "1", "XSWEEP_CACHE": "/c"}.items()
+    assert "canary" not in str(sent)
 
 
 CALLS = {"trust_remote_code", "weights_only", "allow_pickle"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -47,7 +48,8 @@ _LOCAL_SETTINGS = {
     # On every system, whatever its name says: Ray's servers listen on loopback alone. See `_on_loopback`, too.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
 }
-_TRAVELLING = ("XSWEEP_", "HF_")
+_TRAVELLING = re.compile(r"(XSWEEP|HF)_(?!.*(TOKEN|SECRET|PASSWORD|KEY)).*")
+"""The driver's variables that its workers on a cluster get. No secrets: Ray shows them with the job, in clear."""
 _SHUTDOWN_SECONDS = 30.0
 _THREAD_SECONDS = 5.0
 _LONGEST_FOLDER = 40
@@ -203,7 +205,7 @@ class Cluster:
     def _remote_options(self) -> dict[str, Any]:
         if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:  # inside a job: its own environment travels already
             return {}
-        mine = {name: value for name, value in os.environ.items() if name.startswith(_TRAVELLING)}
+        mine = {name: value for name, value in os.environ.items() if _TRAVELLING.fullmatch(name)}
         return {"runtime_env": {"env_vars": mine}}
 
     def _stop(self) -> None:
