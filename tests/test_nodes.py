@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +15,16 @@ import pytest
 from tests import clusters
 from tests.clusters import Head
 from tests.test_end_to_end import tables
-from tests.test_submit import LONGER
 from tests.tiny import SWEEP, sweep_file, universe
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(1500)]
+SPANNING = (
+    SWEEP.replace("  - {name: t2, id: org/tiny-2, pooling: mean}\n", "")
+    .replace("workers: 1", "workers: 2")
+    .replace("epochs: 1}", "epochs: 40}")
+    .replace("epochs: [1, 2]", "epochs: [20, 30]")
+)
+"""Its group needs both nodes, and a stage of it takes long enough to be struck."""
 
 
 @pytest.fixture(scope="module")
@@ -41,23 +48,25 @@ def started(head: Head, file: Path, mirror: Path, *options: str) -> subprocess.P
 
 
 def test_a_node_is_lost_in_the_middle_and_another_comes(head: Head, mirror: Path, tmp_path: Path) -> None:
-    two = LONGER.replace("workers: 1", "workers: 2")
     for name in ("calm", "lost"):
         (tmp_path / name).mkdir()
     second = head.add("--num-cpus=1")
-    calm = started(head, sweep_file(tmp_path / "calm", two), mirror, "--address", head.address)
+    calm = started(head, sweep_file(tmp_path / "calm", SPANNING), mirror, "--address", head.address)
     said, _ = calm.communicate(timeout=500)
     assert calm.returncode == 0, said
 
-    run = started(head, sweep_file(tmp_path / "lost", two), mirror, "--address", head.address)
+    run = started(head, sweep_file(tmp_path / "lost", SPANNING), mirror, "--address", head.address)
     assert run.stdout is not None
     lines = []
     for line in run.stdout:
         lines.append(line)
         if line.startswith("trial "):
             break
+    begin = time.monotonic()
     clusters.kill(second)
     head.add("--num-cpus=1")
+    next_ = next((line for line in run.stdout if line.startswith(("trial ", "stage "))), "none")
+    print(f"{time.monotonic() - begin:.1f} s from the loss of the node to the end of the next stage: {next_}")
     rest, _ = run.communicate(timeout=550)
     assert run.returncode == 0, "".join(lines) + rest
     assert tables(tmp_path / "lost") == tables(tmp_path / "calm")
