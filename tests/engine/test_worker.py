@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import distributed
 
 from xsweep.engine import worker
 from xsweep.engine.worker import describe
@@ -42,6 +45,26 @@ def test_workers_that_share_a_gpu_keep_to_their_part_of_its_memory(monkeypatch: 
 )
 def test_what_leaves_a_process_unfit_for_another_job(error: Exception, spoils: bool) -> None:
     assert worker._spoils(error) == spoils
+
+
+def _reduce(rank: int, folder: str) -> None:
+    """The second of two workers dies as the first waits for it."""
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    distributed.all_reduce(torch.ones(1))
+    if rank == 1:
+        os._exit(0)
+    try:
+        distributed.all_reduce(torch.ones(1))
+    except Exception as error:
+        Path(folder, "said").write_text(f"{worker.peer_is_gone(error)} {describe(error)}")
+
+
+def test_a_worker_whose_peer_is_gone_knows_that_it_did_not_fail_itself(tmp_path: Path) -> None:
+    torch.multiprocessing.spawn(_reduce, (str(tmp_path),), nprocs=2)
+    said = (tmp_path / "said").read_text()
+    assert said.startswith("True "), said
+    assert not worker.peer_is_gone(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert worker.peer_is_gone(distributed.DistBackendError("NCCL error: remote process exited"))
 
 
 def test_a_worker_ends_at_a_step_once_all_is_over() -> None:

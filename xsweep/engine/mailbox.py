@@ -247,7 +247,7 @@ class Mailbox:
         return self._over is not None
 
     async def hangs(self, group: int, said: str) -> None:
-        """A worker of the group is about to end itself, since it hangs."""
+        """A worker of the group is about to end itself, since it hangs, or since another of the group is gone."""
         if (lease := self._groups[group].lease) is not None:
             self._entries[lease].hung = said
 

@@ -20,7 +20,7 @@ from xsweep.engine.mailbox import OUT_OF_MEMORY, Result, ended
 from xsweep.errors import XsweepError
 from xsweep.plan.stage import Job
 
-SPOILED = (*OUT_OF_MEMORY, "AcceleratorError", "DistBackendError")
+SPOILED = (*OUT_OF_MEMORY, "AcceleratorError")
 """Class names of what leaves a process in no state to go on in; "CUDA error" in the message says the same."""
 
 
@@ -57,6 +57,9 @@ def loop(config: dict[str, Any]) -> None:
         key, job = task
         result, failure = _run(runner, job, config["context"], world, on_step)
         if failure is not None and not isinstance(failure, _OverError) and (world.size > 1 or _spoils(failure)):
+            if peer_is_gone(failure):  # killed, or it tells by itself why it failed: the job goes back to the queue
+                ray.get(mailbox.hangs.remote(group, describe(failure)))
+                raise failure
             if "another worker" in str(failure):
                 time.sleep(1.0)  # World.together: let that worker's own words come first
             ray.get(mailbox.fail.remote(group, key, result))
@@ -75,6 +78,13 @@ class _OverError(Exception):
 def _spoils(error: Exception) -> bool:
     """Whether the process cannot run another job after this."""
     return type(error).__name__ in SPOILED or "CUDA error" in str(error)
+
+
+def peer_is_gone(error: Exception) -> bool:
+    """Whether a collective broke off under this worker: gloo says so by the place in its own source, NCCL by a type."""
+    from torch.distributed import DistError
+
+    return isinstance(error, DistError) or "/gloo/" in str(error)
 
 
 def _hand_in(mailbox: Any, group: int, life: str, done: tuple[str, Result]) -> None:
