@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from xsweep.engine.cluster import Cluster
 from xsweep.engine.mailbox import LOST, WORKER_DIED, Mailbox, Result, State, ended
@@ -79,9 +80,11 @@ class GroupPool:
 
     def __enter__(self) -> GroupPool:
         self.groups = self._room.most()
-        self.handle: Any = (
-            ray.remote(Mailbox).options(name=self.name, num_cpus=0, max_concurrency=10_000).remote(self._silence)
-        )
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        mailbox = ray.remote(Mailbox).options(
+            name=self.name, num_cpus=0, max_concurrency=10_000, scheduling_strategy=here
+        )  # with the driver: all are lost with the mailbox, so that no other node may take it along
+        self.handle: Any = mailbox.remote(self._silence)
         self._threads.append(self.cluster.thread(self._watch))
         return self
 
