@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import distributed
+from torch.multiprocessing.spawn import start_processes
 
 from xsweep.engine import worker
 from xsweep.engine.worker import describe
@@ -60,7 +61,7 @@ def _reduce(rank: int, folder: str) -> None:
 
 
 def test_a_worker_whose_peer_is_gone_knows_that_it_did_not_fail_itself(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(_reduce, (str(tmp_path),), nprocs=2)
+    start_processes(_reduce, (str(tmp_path),), nprocs=2, start_method="spawn")  # type: ignore[no-untyped-call]  # torch
     said = (tmp_path / "said").read_text()
     assert said.startswith("True "), said
     assert not worker.peer_is_gone(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
